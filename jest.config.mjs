@@ -1,0 +1,21 @@
+// Three projects, from quick to real: `unit` needs nothing, `contract` and `e2e` need a container
+// engine and the images of script/test-images.
+const shared = {
+  extensionsToTreatAsEsm: ['.ts'],
+  testEnvironment: 'node',
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } } }],
+  },
+};
+
+const project = (name, extra) => ({
+  ...shared,
+  displayName: name,
+  testMatch: [`<rootDir>/__tests__/${name}/**/*.test.ts`],
+  ...extra,
+});
+
+export default {
+  testTimeout: 180_000,
+  projects: [project('unit'), project('contract'), project('e2e')],
+};
