@@ -1,0 +1,98 @@
+import type { ImageFacts } from '../runtime/runtime.ts';
+import type { DataState, Engine, ReadDataFile } from './engine.ts';
+import { longestPrefix } from './paths.ts';
+
+/**
+ * PostgreSQL, in the official image and those that keep its contract: https://hub.docker.com/_/postgres
+ */
+export const postgres: Engine = {
+  id: 'postgres',
+  imageNames: ['postgres', 'postgis', 'pgvector', 'timescaledb'],
+  defaultImage: 'postgres:17',
+  defaults: { user: 'postgres', password: 'postgres', database: 'postgres' },
+  port: () => 5432,
+
+  // Up to 17 PGDATA is the declared volume itself; from 18 on it is a folder of the version below it.
+  location(image, env) {
+    const dataPath = env['PGDATA'] ?? image.env['PGDATA'] ?? '/var/lib/postgresql/data';
+    return { dataPath, mountPath: longestPrefix(image.volumes, dataPath) ?? dataPath };
+  },
+
+  containerEnv: ({ user, password, database }) => ({
+    POSTGRES_USER: user,
+    POSTGRES_PASSWORD: password,
+    POSTGRES_DB: database,
+  }),
+
+  // https://www.postgresql.org/docs/current/non-durability.html
+  relaxedArgs: ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'],
+  initPath: '/docker-entrypoint-initdb.d',
+
+  // Over TCP: the image's temporary server for init files answers on the unix socket only.
+  readiness: ({ user, password, database }) => ({
+    command: [
+      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`, `--dbname=${database}`],
+      ...['--no-psqlrc', '--no-password', '--tuples-only', '--command=select 1'],
+    ],
+    env: { PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
+  }),
+
+  url({ host, port, user, password, database }) {
+    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
+    return `postgresql://${login}@${host}:${port}/${encodeURIComponent(database)}`;
+  },
+
+  clientEnv: ({ host, port, user, password, database }) => ({
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGPASSWORD: password,
+    PGDATABASE: database,
+  }),
+
+  dataState: readDataState,
+  imageVersion,
+};
+
+/** The states of `pg_controldata`. https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h */
+const controlStates: readonly string[] = [
+  'starting up',
+  'shut down',
+  'shut down in recovery',
+  'shutting down',
+  'in crash recovery',
+  'in archive recovery',
+  'in production',
+];
+
+/** pg_control begins with an 8-byte system identifier and two 4-byte versions; the state follows. */
+const controlStateOffset = 16;
+
+async function readDataState(read: ReadDataFile): Promise<DataState> {
+  const version = (await read('PG_VERSION'))?.toString('utf8').trim();
+  const control = await read('global/pg_control');
+  if (version === undefined || control === undefined || control.length < controlStateOffset + 4) {
+    return {
+      version: version ?? null,
+      mark: 'no data folder',
+      problem: 'there is no PostgreSQL data folder in the volume, it would save an empty snapshot',
+    };
+  }
+  const state = controlStates[control.readInt32LE(controlStateOffset)] ?? 'unknown';
+  const mark = `pg_control: ${state}`;
+  if (state !== 'shut down') {
+    return { version, mark, problem: `pg_control says "${state}" instead of "shut down"` };
+  }
+  if ((await read('postmaster.pid')) !== undefined) {
+    return {
+      version,
+      mark,
+      problem: 'postmaster.pid is still there: the server did not end by itself',
+    };
+  }
+  return { version, mark };
+}
+
+function imageVersion(image: ImageFacts): string | undefined {
+  return image.env['PG_MAJOR'] ?? image.env['PG_VERSION']?.match(/^\d+/)?.[0];
+}

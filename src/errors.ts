@@ -1,0 +1,70 @@
+/** What kind of thing went wrong. Closed: exit codes and policies are tables over this union. */
+export type ErrorCode =
+  | 'invalid-settings'
+  | 'docker-unreachable'
+  | 'image-unavailable'
+  | 'name-taken'
+  | 'port-taken'
+  | 'container-unhealthy'
+  | 'container-missing'
+  | 'seed-failed'
+  | 'check-failed'
+  | 'unclean-shutdown'
+  | 'copy-failed'
+  | 'snapshot-missing'
+  | 'snapshot-corrupt'
+  | 'snapshot-incompatible'
+  | 'store-unavailable'
+  | 'volume-taken'
+  | 'cancelled'
+  | 'internal';
+
+export interface ErrorContext {
+  /** The error that caused this one. */
+  readonly cause?: unknown;
+  /** What the user can do next, one sentence. */
+  readonly hint?: string;
+  /** Longer evidence, shown below the message: a log tail, every problem of a settings object. */
+  readonly details?: readonly string[];
+}
+
+/** The one error class. `message` says what failed and which thing; `hint` what to do next. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly details: readonly string[];
+
+  constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    this.code = code;
+    this.hint = context.hint;
+    this.details = context.details ?? [];
+  }
+}
+
+/** `error` as an AppError: itself, a cancellation for an abort, or `internal` around anything else. */
+export function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof Error && error.name === 'AbortError') {
+    return new AppError('cancelled', 'cancelled', { cause: error });
+  }
+  return new AppError('internal', messageOf(error), { cause: error });
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The system's own code (`ENOENT`, `EACCES`), where `error` carries one. */
+export function systemCodeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
+}
+
+/** A message with its hint, on one line. */
+export function explain(error: AppError): string {
+  return error.hint === undefined ? error.message : `${error.message}. ${error.hint}`;
+}

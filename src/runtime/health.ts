@@ -1,0 +1,77 @@
+import type { Clock } from '../clock.ts';
+import { AppError, messageOf } from '../errors.ts';
+import type { ContainerRuntime } from './runtime.ts';
+
+const pauseMs = 100;
+/** How much of a container's log an error carries. */
+export const logTailLines = 30;
+
+export interface Readiness {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Runs the readiness command inside the container until it exits 0.
+ * @throws `container-unhealthy` with the last log lines when the container ends or `timeoutMs` is over
+ */
+export async function waitUntilReady(
+  runtime: ContainerRuntime,
+  clock: Clock,
+  id: string,
+  readiness: Readiness,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = clock.now() + timeoutMs;
+  let lastAnswer = 'it was never asked';
+  for (;;) {
+    const state = await runtime.inspectContainer(id, signal);
+    if (!state?.running) {
+      const how = state?.oomKilled
+        ? 'ran out of memory'
+        : `exited with code ${state?.exitCode ?? '?'}`;
+      throw new AppError('container-unhealthy', `the database ${how} before it was ready`, {
+        hint: 'Its last log lines are below',
+        details: await runtime.logs(id, logTailLines),
+      });
+    }
+    const remainingMs = deadline - clock.now();
+    if (remainingMs <= 0) {
+      throw new AppError(
+        'container-unhealthy',
+        `the database was not ready within ${timeoutMs / 1000} s (last answer: ${lastAnswer})`,
+        {
+          hint: 'Raise "wait-timeout" if it only needs longer',
+          details: await runtime.logs(id, logTailLines),
+        },
+      );
+    }
+    const answer = await ask(runtime, id, readiness, remainingMs, signal);
+    if (answer === undefined) return;
+    lastAnswer = answer;
+    await clock.sleep(pauseMs, signal);
+  }
+}
+
+/** `undefined` when ready, else what the command said. A command that hangs is given up at the deadline. */
+async function ask(
+  runtime: ContainerRuntime,
+  id: string,
+  readiness: Readiness,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  try {
+    const { exitCode, output } = await runtime.exec(id, readiness.command, readiness.env, patience);
+    return exitCode === 0
+      ? undefined
+      : (output.trim().split('\n').at(-1) ?? `exit code ${exitCode}`);
+  } catch (error) {
+    signal.throwIfAborted();
+    // The container may have ended between the two questions; the next inspection tells.
+    if (error instanceof AppError && error.code === 'docker-unreachable') throw error;
+    return messageOf(error);
+  }
+}

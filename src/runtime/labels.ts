@@ -1,0 +1,48 @@
+import type { Labels } from './runtime.ts';
+
+const prefix = 'dev.snapvol.';
+
+/** What something was made for. */
+export type Purpose = 'database' | 'volume' | 'copy';
+
+/** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
+export interface Owner {
+  /** Unique for each run of `start`. */
+  readonly run: string;
+  /** The database's name within its scope. */
+  readonly name: string;
+  /** `cli`, or the job of a workflow. Names are unique within a scope. */
+  readonly scope: string;
+}
+
+export function labelsFor(owner: Owner, purpose: Purpose): Labels {
+  return {
+    ...runLabels(owner.run),
+    ...nameLabels(owner.scope, owner.name),
+    [`${prefix}purpose`]: purpose,
+  };
+}
+
+/** Finds everything that one run made. */
+export function runLabels(run: string): Labels {
+  return { [`${prefix}run`]: run };
+}
+
+/** Finds everything made for a database of this name. */
+export function nameLabels(scope: string, name: string): Labels {
+  return { [`${prefix}scope`]: scope, [`${prefix}name`]: name };
+}
+
+export function scopeLabels(scope: string): Labels {
+  return { [`${prefix}scope`]: scope };
+}
+
+export function withPurpose(labels: Labels, purpose: Purpose): Labels {
+  return { ...labels, [`${prefix}purpose`]: purpose };
+}
+
+/** What a volume is called in a bundle (`data`, or its name in `volumes-extra`), and where it is mounted. */
+export const volumeNameLabel = `${prefix}volume`;
+export const engineLabel = `${prefix}engine`;
+export const runLabel = `${prefix}run`;
+export const nameLabel = `${prefix}name`;

@@ -1,0 +1,136 @@
+import type { Readable } from 'node:stream';
+
+/** Labels of everything we create; they are how it is found again. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** The container engine itself. */
+export interface EngineInfo {
+  readonly version: string;
+  readonly apiVersion: string;
+  /** Go's names: `amd64`, `arm64`. */
+  readonly architecture: string;
+  /** The host name where published ports are reached: `127.0.0.1` for a local engine. */
+  readonly host: string;
+  /** True when the engine shares this machine's file system, so that a bind-mounted folder is the same folder. */
+  readonly local: boolean;
+}
+
+/** What an image says of itself (`docker image inspect`). */
+export interface ImageFacts {
+  readonly reference: string;
+  readonly id: string;
+  /** `sha256:...` of the registry manifest, where the image came from a registry. */
+  readonly digest: string | undefined;
+  readonly architecture: string;
+  readonly os: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Paths declared by VOLUME. */
+  readonly volumes: readonly string[];
+  /** Ports declared by EXPOSE, TCP only. */
+  readonly ports: readonly number[];
+  readonly stopSignal: string | undefined;
+  readonly user: string;
+}
+
+export interface Mount {
+  readonly type: 'volume' | 'bind';
+  /** Volume name or absolute host folder. */
+  readonly source: string;
+  /** Absolute path in the container. */
+  readonly target: string;
+  readonly readOnly?: boolean;
+  /** Volumes: do not fill an empty volume with what the image has at `target`. */
+  readonly noCopy?: boolean;
+}
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Labels;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly entrypoint?: readonly string[];
+  readonly command?: readonly string[];
+  readonly user?: string;
+  readonly mounts: readonly Mount[];
+  /** Container port -> host port. 0 takes a free one, which stays the same when the container is started again. */
+  readonly publish?: { readonly containerPort: number; readonly hostPort: number };
+  /** A network to join, or `none`. */
+  readonly network?: string;
+  readonly memoryBytes?: number;
+  readonly shmBytes?: number;
+  /** Everything off but these capabilities: no network, read-only root, no new privileges. */
+  readonly confinedTo?: readonly string[];
+}
+
+export interface ContainerState {
+  readonly id: string;
+  readonly name: string;
+  readonly running: boolean;
+  /** Of the last run; meaningful when not running. */
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  /** Host port the engine published, where it did. */
+  readonly hostPort: number | undefined;
+  readonly labels: Labels;
+  readonly mounts: readonly Mount[];
+  readonly image: string;
+  /** Holds passwords: never to be printed. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface VolumeInfo {
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  /** stdout and stderr together, at most the last 64 KiB. */
+  readonly output: string;
+}
+
+/**
+ * The container verbs we use, and no others. One implementation, on dockerode.
+ *
+ * Every verb rejects with an AppError: `docker-unreachable` when the engine does not answer, `cancelled` when `signal`
+ * fires, and what is named at the verb. What must be absent for a verb to have its effect (removing what is gone) is
+ * not an error.
+ */
+export interface ContainerRuntime {
+  info(): Promise<EngineInfo>;
+  /** Pulls the image when it is not there. @throws `image-unavailable` */
+  ensureImage(reference: string, signal?: AbortSignal, onPull?: () => void): Promise<ImageFacts>;
+
+  /** @throws `volume-taken` when a volume of that name exists. */
+  createVolume(name: string, labels: Labels, signal?: AbortSignal): Promise<void>;
+  findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined>;
+  listVolumes(labels: Labels, signal?: AbortSignal): Promise<readonly VolumeInfo[]>;
+  removeVolume(name: string): Promise<void>;
+
+  /** Created, not started. Returns the id. @throws `name-taken` */
+  createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<string>;
+  /** @throws `port-taken` when the wanted host port is in use. */
+  startContainer(id: string, signal?: AbortSignal): Promise<void>;
+  /** Sends the image's own stop signal, then kills after `graceMs`. Resolves with the exit code (137: killed). */
+  stopContainer(id: string, graceMs: number): Promise<number>;
+  /** Resolves with the exit code when the container is no longer running. */
+  waitForExit(id: string, signal?: AbortSignal): Promise<number>;
+  inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerState | undefined>;
+  /** Running and stopped ones that carry all of `labels`. */
+  listContainers(labels: Labels, signal?: AbortSignal): Promise<readonly ContainerState[]>;
+  /** Kills it if it runs. Its anonymous volumes go with it, named ones stay. */
+  removeContainer(id: string): Promise<void>;
+  /** The last `lines` lines of stdout and stderr. */
+  logs(id: string, lines: number): Promise<string[]>;
+  exec(
+    id: string,
+    command: readonly string[],
+    env: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+  ): Promise<ExecResult>;
+
+  /** A tar stream of `path`. `undefined` when there is nothing at `path`. Works on stopped containers. */
+  getArchive(id: string, path: string, signal?: AbortSignal): Promise<Readable | undefined>;
+  /** Extracts a tar stream into the folder `path`. Works on created containers. */
+  putArchive(id: string, path: string, tar: Readable, signal?: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,129 @@
+import { PassThrough, Readable } from 'node:stream';
+
+import { AppError, messageOf } from '../errors.ts';
+import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
+import type { ContainerRuntime } from './runtime.ts';
+import { blockBytes, renamed } from './tar-header.ts';
+import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
+
+export interface ArchiveOptions {
+  readonly runtime: ContainerRuntime;
+  readonly zstd: string | undefined;
+}
+
+/** Where the volume is mounted in the helper container, which is created and never started. */
+const mountPoint = '/volume';
+
+const lostNotes = [
+  'not kept by the archive API: extended attributes, ACLs, holes of sparse files, fractions of seconds; sockets are left out',
+];
+
+/**
+ * The way that works everywhere: the Engine's own get and put of archives, on a container that never runs. For remote
+ * and rootless engines, Podman, and images without a tar.
+ */
+export async function saveArchive(
+  { runtime, zstd }: ArchiveOptions,
+  target: CopyTarget,
+  archiveFile: string,
+  compression: Compression,
+  signal: AbortSignal,
+  onBytes?: OnBytes,
+): Promise<SavedArchive> {
+  await using helper = await createHelper(runtime, target, 'save', signal);
+  const tar = await runtime.getArchive(helper.id, `${mountPoint}/.`, signal);
+  if (!tar)
+    throw new AppError(
+      'copy-failed',
+      `the volume ${target.volume} is not readable in its helper container`,
+    );
+  const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes);
+  return { method: 'archive', ...written, notes: [...lostNotes, ...written.notes] };
+}
+
+export async function restoreArchive(
+  { runtime, zstd }: ArchiveOptions,
+  target: CopyTarget,
+  archiveFile: string,
+  expected: ExpectedArchive,
+  signal: AbortSignal,
+  onBytes?: OnBytes,
+): Promise<void> {
+  await using helper = await createHelper(runtime, target, 'restore', signal);
+  const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
+  const [read, put] = await Promise.allSettled([
+    readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
+    // A failed put no longer reads: end the stream, so that the other side notices.
+    runtime.putArchive(helper.id, mountPoint, upload, signal).catch((error: unknown) => {
+      upload.destroy();
+      throw error;
+    }),
+  ]);
+  signal.throwIfAborted();
+  if (read.status === 'rejected' && isCorrupt(read.reason)) throw read.reason;
+  if (put.status === 'rejected') throw copyFailed(target, put.reason);
+  if (read.status === 'rejected') throw read.reason;
+  await setRoot(runtime, helper.id, read.value.root, signal);
+}
+
+/**
+ * Extracting into a folder leaves that folder's own owner and mode as they are (0:0 755 for a fresh volume, with which
+ * Postgres does not start). Extracting into its parent an entry with the folder's name sets them.
+ */
+async function setRoot(
+  runtime: ContainerRuntime,
+  id: string,
+  root: readonly Buffer[],
+  signal: AbortSignal,
+): Promise<void> {
+  const header = root.at(-1);
+  if (!header) return;
+  const name = `${mountPoint.slice(1)}/`;
+  const tar = Buffer.concat([
+    ...root.slice(0, -1),
+    renamed(header, name),
+    Buffer.alloc(2 * blockBytes),
+  ]);
+  await runtime.putArchive(id, '/', Readable.from([tar]), signal);
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'snapshot-corrupt';
+}
+
+function copyFailed(target: CopyTarget, error: unknown): AppError {
+  if (error instanceof AppError && error.code !== 'internal') return error;
+  return new AppError(
+    'copy-failed',
+    `could not fill the volume ${target.volume}: ${messageOf(error)}`,
+    { cause: error },
+  );
+}
+
+async function createHelper(
+  runtime: ContainerRuntime,
+  target: CopyTarget,
+  direction: 'save' | 'restore',
+  signal: AbortSignal,
+): Promise<AsyncDisposable & { readonly id: string }> {
+  const id = await runtime.createContainer(
+    {
+      name: `${target.volume}-${direction}`,
+      image: target.image,
+      labels: target.labels,
+      // Never started; an image without an entry point needs some name here all the same.
+      entrypoint: ['never-started'],
+      mounts: [
+        {
+          type: 'volume',
+          source: target.volume,
+          target: mountPoint,
+          readOnly: direction === 'save',
+          noCopy: true,
+        },
+      ],
+    },
+    signal,
+  );
+  return { id, [Symbol.asyncDispose]: () => runtime.removeContainer(id) };
+}

@@ -1,0 +1,68 @@
+import type { ArchiveFeature } from '../snapshot/manifest.ts';
+import type { Labels } from './runtime.ts';
+
+export const copyMethods = ['pipe', 'archive'] as const;
+/** `pipe`: the image's own tar through a FIFO. `archive`: the Engine's archive API. */
+export type CopyMethod = (typeof copyMethods)[number];
+
+/** Which volume, and which image to run or create the helper container from. */
+export interface CopyTarget {
+  readonly volume: string;
+  readonly image: string;
+  /** Put on the helper container, so that it can be found and removed. */
+  readonly labels: Labels;
+}
+
+/** An archive file as written. */
+export interface WrittenArchive {
+  /** Bytes and sha256 of the file as stored (compressed). */
+  readonly archiveBytes: number;
+  readonly sha256: string;
+  /** Bytes of the tar stream. */
+  readonly tarBytes: number;
+  /** Number of files, folders and links. */
+  readonly entries: number;
+  /** What a reader of this tar must understand. */
+  readonly features: readonly ArchiveFeature[];
+}
+
+export interface SavedArchive extends WrittenArchive {
+  readonly method: CopyMethod;
+  /** What was left out or not kept, in words: one line each. */
+  readonly notes: readonly string[];
+}
+
+/** What the archive must turn out to be; from the manifest. */
+export interface ExpectedArchive extends WrittenArchive {
+  readonly compression: Compression['kind'];
+}
+
+/**
+ * Copies whole volumes to archive files and back.
+ *
+ * What must hold, for every implementation:
+ * - The volume is a named one that nothing writes to; saving mounts it read-only.
+ * - The same tree gives the same bytes.
+ * - Owners (numbers), modes, hard links, symlinks, empty folders, names of any bytes and times (to the second) survive,
+ *   the root folder's own owner and mode included. What else was not kept is in `notes`.
+ * - `restore` fills an empty volume and returns only when the archive was exactly the expected one and all of it was
+ *   written; otherwise it throws `snapshot-corrupt` (wrong bytes) or `copy-failed`, and the caller throws the volume away.
+ * - No container and no scratch file is left behind, whatever happens.
+ */
+export interface VolumeCopier {
+  save(
+    target: CopyTarget,
+    archiveFile: string,
+    compression: Compression,
+    signal: AbortSignal,
+  ): Promise<SavedArchive>;
+  restore(
+    target: CopyTarget,
+    archiveFile: string,
+    expected: ExpectedArchive,
+    signal: AbortSignal,
+  ): Promise<CopyMethod>;
+}
+
+export type Compression =
+  { readonly kind: 'none' } | { readonly kind: 'zstd'; readonly level: number };

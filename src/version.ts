@@ -1,0 +1,4 @@
+/** Kept equal to package.json by a test. */
+export const version = '0.1.0';
+
+export const createdBy = `snapvol ${version}`;
