@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+
+import { AppError } from '../errors.ts';
+import { decodeManifest, encodeManifest, manifestFileName, type Manifest } from './manifest.ts';
+
+/** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
+export const sumsFileName = 'SHA256SUMS';
+
+/** A manifest is small; a larger one is damage or an attack. */
+const manifestLimitBytes = 4 * 1024 * 1024;
+
+/** A bundle whose manifest was read and is whole. Archives are not verified by this. */
+export interface Bundle {
+  readonly dir: string;
+  readonly manifest: Manifest;
+  /** sha256 of `manifest.json`, which holds the sha256 of every archive: it stands for the whole snapshot. */
+  readonly digest: string;
+}
+
+/** Completes a folder that holds the archives: writes `manifest.json` and SHA256SUMS. */
+export async function writeBundle(dir: string, manifest: Manifest): Promise<Bundle> {
+  const text = encodeManifest(manifest);
+  const digest = sha256(text);
+  const sums = [
+    `${digest}  ${manifestFileName}`,
+    ...manifest.volumes.map((volume) => `${volume.sha256}  ${volume.archive}`),
+  ];
+  await writeFile(join(dir, manifestFileName), text);
+  await writeFile(join(dir, sumsFileName), `${sums.join('\n')}\n`);
+  return { dir, manifest, digest };
+}
+
+/**
+ * Reads the manifest of a bundle and checks it against SHA256SUMS, and that the archives are there with their sizes.
+ * @throws `snapshot-corrupt`, `snapshot-incompatible`
+ */
+export async function openBundle(dir: string): Promise<Bundle> {
+  const text = await readSmall(dir, manifestFileName);
+  const sums = await readSmall(dir, sumsFileName);
+  const digest = sha256(text);
+  if (!sums.split('\n').includes(`${digest}  ${manifestFileName}`)) {
+    throw new AppError(
+      'snapshot-corrupt',
+      `${manifestFileName} is damaged: its sha256 is not the one in ${sumsFileName}`,
+    );
+  }
+  const manifest = decodeManifest(text);
+  for (const volume of manifest.volumes) {
+    const size = await sizeOf(join(dir, volume.archive));
+    if (size !== volume.archiveBytes) {
+      throw new AppError(
+        'snapshot-corrupt',
+        `${volume.archive} has ${size ?? 'no'} bytes, the manifest says ${volume.archiveBytes}`,
+      );
+    }
+  }
+  return { dir, manifest, digest };
+}
+
+/** Reads every byte. @throws `snapshot-corrupt` naming the first archive that is not what the manifest says. */
+export async function verifyArchives(bundle: Bundle, signal: AbortSignal): Promise<void> {
+  for (const volume of bundle.manifest.volumes) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(join(bundle.dir, volume.archive)), hash, { signal });
+    const actual = hash.digest('hex');
+    if (actual !== volume.sha256) {
+      throw new AppError(
+        'snapshot-corrupt',
+        `${volume.archive} is damaged: sha256 is ${actual}, the manifest says ${volume.sha256}`,
+      );
+    }
+  }
+}
+
+/** Bytes of all files of a bundle. */
+export async function bundleBytes(bundle: Bundle): Promise<number> {
+  const files = [
+    manifestFileName,
+    sumsFileName,
+    ...bundle.manifest.volumes.map((volume) => volume.archive),
+  ];
+  const sizes = await Promise.all(files.map((file) => sizeOf(join(bundle.dir, file))));
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+async function readSmall(dir: string, name: string): Promise<string> {
+  const size = await sizeOf(join(dir, name));
+  if (size === undefined) throw new AppError('snapshot-corrupt', `the bundle has no ${name}`);
+  if (size > manifestLimitBytes) {
+    throw new AppError(
+      'snapshot-corrupt',
+      `${name} has ${size} bytes, which is too large to be one`,
+    );
+  }
+  return readFile(join(dir, name), 'utf8');
+}
+
+async function sizeOf(file: string): Promise<number | undefined> {
+  return lstat(file).then(
+    (found) => (found.isFile() ? found.size : undefined),
+    () => undefined,
+  );
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

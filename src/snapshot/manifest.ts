@@ -1,0 +1,108 @@
+import * as v from 'valibot';
+
+import { AppError } from '../errors.ts';
+
+/** The version of the bundle format that this code writes and reads. See docs/snapshot-format.md. */
+export const formatVersion = 1;
+
+export const manifestFileName = 'manifest.json';
+
+/** What a program must understand to read an archive right, beyond ustar with GNU long names. */
+export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;
+export type ArchiveFeature = (typeof archiveFeatures)[number];
+
+const bytes = v.pipe(v.number(), v.integer(), v.minValue(0));
+const seconds = v.pipe(v.number(), v.minValue(0));
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a sha256 in hexadecimal'));
+/** One path segment of harmless characters: names of files in the bundle never lead out of it. */
+const fileName = v.pipe(v.string(), v.maxLength(255), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/));
+const absolutePath = v.pipe(v.string(), v.startsWith('/'));
+
+const keyPart = v.strictObject({ name: v.string(), value: v.string() });
+
+const volume = v.strictObject({
+  /** `data` for the database's own, else the name given in `volumes-extra`. */
+  name: fileName,
+  mountPath: absolutePath,
+  archive: fileName,
+  compression: v.picklist(['zstd', 'none']),
+  archiveBytes: bytes,
+  sha256,
+  tarBytes: bytes,
+  entries: bytes,
+  features: v.array(v.picklist(archiveFeatures)),
+  notes: v.array(v.string()),
+});
+
+const manifest = v.strictObject({
+  format: v.literal(formatVersion),
+  key: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
+  keyParts: v.array(keyPart),
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  createdBy: v.string(),
+  engine: v.strictObject({
+    id: v.string(),
+    /** Version of the data on disk as the engine itself notes it, e.g. `17` of PG_VERSION. */
+    dataVersion: v.nullable(v.string()),
+    dataPath: absolutePath,
+  }),
+  image: v.strictObject({
+    reference: v.string(),
+    id: v.string(),
+    digest: v.nullable(v.string()),
+    os: v.string(),
+    architecture: v.string(),
+  }),
+  credentials: v.strictObject({ user: v.string(), database: v.string(), passwordHash: v.string() }),
+  consistency: v.strictObject({
+    method: v.picklist(['stop']),
+    exitCode: v.number(),
+    /** What the engine itself says of its shutdown, in its words. */
+    mark: v.string(),
+  }),
+  volumes: v.pipe(v.array(volume), v.minLength(1)),
+  provenance: v.record(v.string(), v.string()),
+  seedSeconds: v.nullable(seconds),
+});
+
+/** `manifest.json` of a snapshot. Field by field in docs/snapshot-format.md. */
+export type Manifest = v.InferOutput<typeof manifest>;
+export type ManifestVolume = v.InferOutput<typeof volume>;
+export type KeyPart = v.InferOutput<typeof keyPart>;
+
+/** The bytes of `manifest.json`: same manifest, same bytes. */
+export function encodeManifest(value: Manifest): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/**
+ * Reads `manifest.json`. The format version is looked at first, so that a newer format is told apart from damage.
+ * @throws `snapshot-incompatible` for another format version, `snapshot-corrupt` for anything that is not a manifest.
+ */
+export function decodeManifest(text: string): Manifest {
+  const json = parseJson(text);
+  const versioned = v.safeParse(v.object({ format: v.number() }), json);
+  if (versioned.success && versioned.output.format !== formatVersion) {
+    throw new AppError(
+      'snapshot-incompatible',
+      `format changed: the snapshot has format ${versioned.output.format}, this snapvol reads format ${formatVersion}`,
+    );
+  }
+  const parsed = v.safeParse(manifest, json);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    throw new AppError(
+      'snapshot-corrupt',
+      `${manifestFileName} is not valid at ${v.getDotPath(issue) ?? 'its top'}: ${issue.message}`,
+    );
+  }
+  return parsed.output;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new AppError('snapshot-corrupt', `${manifestFileName} is not JSON`, { cause: error });
+  }
+}
