@@ -1,0 +1,93 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { platform } from 'node:os';
+import { join } from 'node:path';
+
+import { systemClock } from './clock.ts';
+import type { Log } from './log.ts';
+import { findZstd } from './runtime/compression.ts';
+import { createScriptRunner } from './runtime/bash-script.ts';
+import type { CopyMethod } from './runtime/volume-copier.ts';
+import { createVolumeCopier } from './runtime/volume-copy.ts';
+import { createFileStore } from './stores/file.ts';
+import type { StoreLocation } from './stores/location.ts';
+import type { SnapshotStore } from './stores/store.ts';
+import type { StoreTools, Tools } from './usecases/context.ts';
+
+/** What the surroundings give: read once from the environment, by action/ or cli/. */
+export interface Surroundings {
+  readonly log: Log;
+  /** Existing folder for scratch files; RUNNER_TEMP or TMPDIR. */
+  readonly tempDir: string;
+  /** The user's workspace: where scripts run. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where the user's scripts write: 1, or 2 where stdout carries JSON. */
+  readonly outputFd: 1 | 2;
+}
+
+/** Tools for one use case and their scratch folder, which goes when they are disposed of. */
+export interface Composition<T> extends AsyncDisposable {
+  readonly tools: T;
+}
+
+/** The only place that knows implementations. The container client is loaded here, when it is first needed. */
+export async function composeTools(
+  around: Surroundings,
+  copy: CopyMethod | 'auto',
+): Promise<Composition<Tools>> {
+  const { log, env } = around;
+  const { connectDocker } = await import('./runtime/docker.ts');
+  const runtime = connectDocker();
+  const info = await runtime.info();
+  const zstd = await findZstd(env['PATH'] ?? '');
+  log.debug(
+    `engine ${info.version}, API ${info.apiVersion}; ${zstd ?? "no zstd program, using Node's"}`,
+  );
+  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  const tools: Tools = {
+    runtime,
+    copier: createVolumeCopier({
+      runtime,
+      log,
+      scratchDir,
+      zstd,
+      method: copy,
+      // A FIFO is shared through the file system: not with an engine elsewhere, nor in Docker Desktop's machine.
+      sharesFileSystem: info.local && platform() === 'linux',
+    }),
+    runScript: createScriptRunner({ scratchDir, cwd: around.cwd, env, outputFd: around.outputFd }),
+    log,
+    clock: systemClock,
+    scratchDir,
+  };
+  return { tools, [Symbol.asyncDispose]: () => rm(scratchDir, { recursive: true, force: true }) };
+}
+
+export async function composeStoreTools(
+  around: Surroundings,
+  copy: CopyMethod | 'auto',
+  location: StoreLocation,
+): Promise<Composition<StoreTools>> {
+  const store = await composeStore(location, around);
+  const composed = await composeTools(around, copy);
+  return { ...composed, tools: { ...composed.tools, store } };
+}
+
+/** One row a store. */
+export async function composeStore(
+  location: StoreLocation,
+  { cwd }: Surroundings,
+): Promise<SnapshotStore> {
+  switch (location.kind) {
+    case 'file':
+      return createFileStore(location.dir);
+    case 'actions-cache': {
+      const { createActionsCacheStore } = await import('./stores/actions-cache.ts');
+      return createActionsCacheStore({ workspaceDir: cwd });
+    }
+    case 'artifact': {
+      const { createArtifactStore } = await import('./stores/artifact.ts');
+      return createArtifactStore({});
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Owner } from '../runtime/labels.ts';
+import type { ContainerRuntime } from '../runtime/runtime.ts';
+import type { RunScript } from '../runtime/script.ts';
+import type { VolumeCopier } from '../runtime/volume-copier.ts';
+import type { SnapshotStore } from '../stores/store.ts';
+
+/** What the use cases work with. Put together in compose.ts, or from fakes in unit tests. */
+export interface Tools {
+  readonly runtime: ContainerRuntime;
+  readonly copier: VolumeCopier;
+  readonly runScript: RunScript;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** An existing folder for this run alone; whoever made it removes it. */
+  readonly scratchDir: string;
+}
+
+export interface StoreTools extends Tools {
+  readonly store: SnapshotStore;
+}
+
+/** Who runs, for labels and for the manifest. */
+export interface RunIdentity {
+  readonly owner: Owner;
+  /** Repository, ref, sha, run, event: whatever says where a snapshot comes from. */
+  readonly provenance: Readonly<Record<string, string>>;
+  /** Key files and init files are relative to it. */
+  readonly cwd: string;
+  /** Why snapshots of this run should not be trusted by others; `save: auto` then does not save. */
+  readonly untrusted: string | undefined;
+}

@@ -1,0 +1,51 @@
+import { AppError } from '../errors.ts';
+import { differingParts, type KeyParts } from '../snapshot/key.ts';
+import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/manifest.ts';
+import { isListable, type ListableStore, type SnapshotStore } from '../stores/store.ts';
+
+/** How many snapshots are compared, newest first. */
+const comparedSnapshots = 50;
+
+/** Why there is no snapshot for these parts, against the one that has the most of them, where the store can list. */
+export async function explainMiss(
+  store: SnapshotStore,
+  parts: KeyParts,
+  signal: AbortSignal,
+): Promise<string> {
+  const none = 'no snapshot for this key';
+  if (!isListable(store)) return none;
+  const nearest = await findNearest(store, parts, signal);
+  return nearest ? `${none}; nearest is ${nearest.key}: ${nearest.differences.join('; ')}` : none;
+}
+
+async function findNearest(
+  store: ListableStore,
+  parts: KeyParts,
+  signal: AbortSignal,
+): Promise<{ key: string; differences: string[] } | undefined> {
+  const entries = await store.list(signal);
+  let nearest: { key: string; differences: string[] } | undefined;
+  for (const { key } of entries.slice(0, comparedSnapshots)) {
+    const manifest = await readManifest(store, key, signal);
+    if (!manifest) continue;
+    const differences = differingParts(manifest.keyParts, parts);
+    if (!nearest || differences.length < nearest.differences.length) nearest = { key, differences };
+  }
+  return nearest;
+}
+
+/** `undefined` for a snapshot that is gone or whose manifest cannot be read: it explains nothing. */
+export async function readManifest(
+  store: ListableStore,
+  key: string,
+  signal: AbortSignal,
+): Promise<Manifest | undefined> {
+  const bytes = await store.readFile(key, manifestFileName, signal);
+  if (!bytes) return undefined;
+  try {
+    return decodeManifest(bytes.toString('utf8'));
+  } catch (error) {
+    if (error instanceof AppError) return undefined;
+    throw error;
+  }
+}

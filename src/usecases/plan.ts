@@ -1,0 +1,112 @@
+import type { Credentials, Engine, Env } from '../engines/engine.ts';
+import { labelsFor, engineLabel, volumeNameLabel } from '../runtime/labels.ts';
+import type { ImageFacts, Labels } from '../runtime/runtime.ts';
+import type { Settings } from '../settings.ts';
+import type { Target } from '../snapshot/compatibility.ts';
+import { readFiles } from '../snapshot/key-files.ts';
+import {
+  computeKey,
+  filesFingerprint,
+  fingerprint,
+  passwordFingerprint,
+  type KeyFile,
+  type KeyParts,
+} from '../snapshot/key.ts';
+import { formatVersion } from '../snapshot/manifest.ts';
+import type { RunIdentity } from './context.ts';
+
+/** One volume of a database: its name in the bundle, in the engine, and where it is mounted. */
+export interface PlannedVolume {
+  readonly name: string;
+  readonly volume: string;
+  readonly mountPath: string;
+  readonly labels: Labels;
+}
+
+/** Everything that is decided before anything is created. */
+export interface Plan {
+  readonly engine: Engine;
+  readonly image: ImageFacts;
+  readonly credentials: Credentials;
+  readonly containerName: string;
+  readonly containerPort: number;
+  readonly dataPath: string;
+  readonly volumes: readonly PlannedVolume[];
+  readonly containerEnv: Env;
+  readonly args: readonly string[];
+  readonly initFiles: readonly KeyFile[];
+  readonly key: string;
+  readonly keyParts: KeyParts;
+  readonly target: Target;
+}
+
+/** @throws `invalid-settings` for what only the image or the workspace can tell */
+export async function makePlan(
+  settings: Settings,
+  image: ImageFacts,
+  who: RunIdentity,
+): Promise<Plan> {
+  const { engine, credentials } = settings;
+  const { user, password, database } = credentials;
+  const location = engine.location(image, settings.env);
+  const initFiles = await readFiles('init', settings.init, who.cwd);
+  const keyFiles = await readFiles('key-files', settings.keyFiles, who.cwd);
+  const passwordHash = passwordFingerprint(password, user, database);
+  const keyParts: KeyParts = [
+    { name: 'format', value: String(formatVersion) },
+    { name: 'engine', value: engine.id },
+    { name: 'image', value: settings.image },
+    { name: 'architecture', value: image.architecture },
+    { name: 'user', value: user },
+    { name: 'database', value: database },
+    { name: 'password', value: passwordHash },
+    { name: 'data-path', value: location.dataPath },
+    { name: 'args', value: settings.args.join(' ') },
+    ...settings.extraVolumes.map(({ name, mountPath }) => ({
+      name: `volume ${name}`,
+      value: mountPath,
+    })),
+    // Values may be secrets: only their fingerprints are shown.
+    ...Object.entries(settings.env).map(([name, value]) => ({
+      name: `env ${name}`,
+      value: fingerprint(value),
+    })),
+    { name: 'init', value: filesFingerprint(initFiles) },
+    { name: 'key-files', value: filesFingerprint(keyFiles) },
+    { name: 'seed', value: settings.seed === undefined ? 'none' : fingerprint(settings.seed) },
+  ];
+
+  const base = `snapvol-${who.owner.name}-${who.owner.run.slice(0, 8)}`;
+  const volumeLabels = labelsFor(who.owner, 'volume');
+  const volumes = [{ name: 'data', mountPath: location.mountPath }, ...settings.extraVolumes].map(
+    ({ name, mountPath }): PlannedVolume => ({
+      name,
+      mountPath,
+      volume: `${base}-${name}`,
+      labels: { ...volumeLabels, [volumeNameLabel]: name, [engineLabel]: engine.id },
+    }),
+  );
+  return {
+    engine,
+    image,
+    credentials,
+    containerName: base,
+    containerPort: engine.port(image),
+    dataPath: location.dataPath,
+    volumes,
+    containerEnv: { ...engine.containerEnv(credentials), ...settings.env },
+    args: [...(settings.durability === 'relaxed' ? engine.relaxedArgs : []), ...settings.args],
+    initFiles,
+    key: settings.key ?? computeKey(keyParts),
+    keyParts,
+    target: {
+      engine: engine.id,
+      os: image.os,
+      architecture: image.architecture,
+      imageVersion: engine.imageVersion(image),
+      dataPath: location.dataPath,
+      volumes: Object.fromEntries(volumes.map(({ name, mountPath }) => [name, mountPath])),
+      credentials: { user, database, passwordHash },
+    },
+  };
+}
