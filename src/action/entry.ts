@@ -6,7 +6,7 @@ import * as core from '@actions/core';
 import { composeStoreTools, composeTools, type Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
-import { parseSettings } from '../settings.ts';
+import { parseSettings, type Settings } from '../settings.ts';
 import type { RunIdentity } from '../usecases/context.ts';
 import { removeRun } from '../usecases/remove.ts';
 import { start } from '../usecases/start.ts';
@@ -25,7 +25,7 @@ export async function main(): Promise<void> {
     core.setOutput('cache-hit', 'false');
     const settings = parseSettings(readInputs(), { defaultStore: 'actions-cache' });
     const around = surroundings();
-    const who = identity(settings.name, around.cwd);
+    const who = identity(settings, around.cwd);
     saveState({ run: who.owner.run });
     await using composed = await composeStoreTools(around, settings.copy, settings.store);
     const report = await start(composed.tools, settings, who, signal);
@@ -93,7 +93,7 @@ function surroundings(): Surroundings {
   };
 }
 
-function identity(name: string, cwd: string): RunIdentity {
+function identity({ name, store }: Settings, cwd: string): RunIdentity {
   const { env } = process;
   const provenance = {
     repository: env['GITHUB_REPOSITORY'],
@@ -116,6 +116,6 @@ function identity(name: string, cwd: string): RunIdentity {
       ),
     ),
     cwd,
-    untrusted: untrustedReason(env),
+    untrusted: untrustedReason(env, store),
   };
 }

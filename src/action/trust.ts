@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 
+import type { StoreLocation } from '../stores/location.ts';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** These run with the repository's rights on what other people wrote. */
@@ -11,13 +13,14 @@ const foreignEvents: ReadonlySet<string> = new Set([
 
 /**
  * Why a snapshot made by this run should not be trusted by later ones, or `undefined`. With `save: auto` such a run
- * restores and seeds, but does not save.
+ * restores and seeds, but does not save. What a pull request from a fork puts into GitHub's own stores is seen by that
+ * pull request only; a folder has no such scope.
  * https://docs.github.com/actions/reference/security/secure-use
  */
-export function untrustedReason(env: Environment): string | undefined {
+export function untrustedReason(env: Environment, store: StoreLocation): string | undefined {
   const event = env['GITHUB_EVENT_NAME'] ?? '';
   if (foreignEvents.has(event)) return `the event ${event} may run on other people's input`;
-  if (event === 'pull_request') {
+  if (event === 'pull_request' && store.kind === 'file') {
     const source = pullRequestSource(env['GITHUB_EVENT_PATH']);
     if (source !== env['GITHUB_REPOSITORY']) {
       return `the pull request comes from ${source ?? 'a repository that is gone'}`;

@@ -15,7 +15,9 @@ export async function explainMiss(
   const none = 'no snapshot for this key';
   if (!isListable(store)) return none;
   const nearest = await findNearest(store, parts, signal);
-  return nearest ? `${none}; nearest is ${nearest.key}: ${nearest.differences.join('; ')}` : none;
+  if (!nearest) return none;
+  const differences = nearest.differences.join('; ') || 'all parts are the same, only the key is another';
+  return `${none}; nearest is ${nearest.key}: ${differences}`;
 }
 
 async function findNearest(

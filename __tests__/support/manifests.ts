@@ -1,0 +1,39 @@
+import type { Manifest } from '../../src/snapshot/manifest.ts';
+
+/** A complete valid manifest of one Postgres volume, with overrides. */
+export function makeManifest(overrides: Partial<Manifest> = {}): Manifest {
+  return {
+    format: 1,
+    key: 'snapvol-postgres-amd64-0',
+    keyParts: [{ name: 'image', value: 'postgres:17' }],
+    createdAt: '2026-11-21T09:00:00.000Z',
+    createdBy: 'snapvol 0.1.0',
+    engine: { id: 'postgres', dataVersion: '17', dataPath: '/var/lib/postgresql/data' },
+    image: {
+      reference: 'postgres:17',
+      id: `sha256:${'a'.repeat(64)}`,
+      digest: null,
+      os: 'linux',
+      architecture: 'amd64',
+    },
+    credentials: { user: 'postgres', database: 'postgres', passwordHash: 'scrypt:0' },
+    consistency: { method: 'stop', exitCode: 0, mark: 'pg_control: shut down' },
+    volumes: [
+      {
+        name: 'data',
+        mountPath: '/var/lib/postgresql/data',
+        archive: 'data.tar.zst',
+        compression: 'zstd',
+        archiveBytes: 5,
+        sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824', // of "hello"
+        tarBytes: 1024,
+        entries: 1,
+        features: ['pax'],
+        notes: [],
+      },
+    ],
+    provenance: {},
+    seedSeconds: 1.5,
+    ...overrides,
+  };
+}

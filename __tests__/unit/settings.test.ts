@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+
+import { AppError } from '../../src/errors.ts';
+import { inputNames, parseSettings, type InputName, type RawInputs } from '../../src/settings.ts';
+import { makeSettings } from '../support/settings.ts';
+
+function problemsOf(raw: RawInputs): readonly string[] {
+  try {
+    parseSettings(raw, { defaultStore: 'actions-cache' });
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'invalid-settings') return error.details;
+    throw error;
+  }
+  return [];
+}
+
+describe('inputs', () => {
+  const action = parse(readFileSync(join(import.meta.dirname, '../../action.yml'), 'utf8')) as {
+    inputs: Record<string, { description: string; default?: string }>;
+  };
+
+  test('are the same in action.yml and in the settings', () => {
+    expect(Object.keys(action.inputs).sort()).toEqual([...inputNames].sort());
+  });
+
+  test('have the same defaults in action.yml as when they are not given', () => {
+    const declared = Object.fromEntries(
+      Object.entries(action.inputs).flatMap(([name, input]) =>
+        input.default === undefined ? [] : [[name, input.default]],
+      ),
+    );
+    const withDefaults = parseSettings(
+      { image: 'postgres', ...declared },
+      { defaultStore: 'artifact' },
+    );
+    const without = parseSettings({ image: 'postgres' }, { defaultStore: 'actions-cache' });
+    expect(withDefaults).toEqual(without);
+  });
+});
+
+describe('settings', () => {
+  test('take everything from the engine when only an engine is given', () => {
+    const settings = parseSettings({ engine: 'postgres' }, { defaultStore: 'file:/s' });
+    expect(settings).toMatchObject({
+      image: 'postgres:17',
+      name: 'postgres',
+      credentials: { user: 'postgres', password: 'postgres', database: 'postgres' },
+      store: { kind: 'file', dir: '/s' },
+      waitTimeoutMs: 120_000,
+    });
+  });
+
+  test('know the engine from the image, wherever it comes from', () => {
+    for (const image of [
+      'postgres',
+      'postgres:17-alpine',
+      'ghcr.io:443/acme/postgres@sha256:abc',
+      'postgis/postgis:16',
+    ]) {
+      expect(makeSettings({ image }).engine.id).toBe('postgres');
+    }
+  });
+
+  test('name the database after the user where only a user is given, as the images do', () => {
+    expect(makeSettings({ user: 'app' }).credentials).toMatchObject({
+      user: 'app',
+      database: 'app',
+    });
+    expect(makeSettings({ user: 'app', database: 'shop' }).credentials.database).toBe('shop');
+  });
+
+  test('report all problems at once', () => {
+    const problems = problemsOf({
+      image: 'postgres',
+      port: '99999',
+      key: 'a,b',
+      env: 'oops',
+      save: 'maybe',
+    });
+    expect(problems).toHaveLength(4);
+    expect(problems.join('\n')).toMatch(/key: .*comma[^]*save: "maybe"[^]*port|port: "99999"/);
+  });
+
+  test.each<[InputName, string, RegExp]>([
+    ['engine', 'oracle', /unknown engine "oracle".*postgres, generic/],
+    ['image', 'redis:8', /cannot tell the engine/],
+    ['name', 'Bad Name', /must be/],
+    ['key', 'x'.repeat(513), /513 characters/],
+    ['key', 'a,b', /comma/],
+    ['restore-keys', 'a\nb\nc\nd\ne\nf\ng\nh\ni\nj', /at most 9/],
+    ['store', 's3://x', /not a store/],
+    ['store', 'file:', /not a store/],
+    ['save', 'yes', /not one of/],
+    ['fail-on-miss', '1', /not one of true, false/],
+    ['port', '-1', /not a port/],
+    ['port', '65536', /not a port/],
+    ['env', 'A=1\n2B=3', /not NAME=VALUE/],
+    ['args', '-c "x', /quote is not closed/],
+    ['options', '--privileged', /only --memory and --shm-size/],
+    ['options', '--memory much', /not a size/],
+    ['durability', 'none', /not one of relaxed, full/],
+    ['wait-timeout', '0', /not a time/],
+    ['stop-timeout', '1h', /not a time/],
+    ['volumes-extra', 'wal', /NAME:\/PATH/],
+    ['volumes-extra', 'data:/x', /own volume/],
+    ['volumes-extra', 'a:/x\na:/y', /twice/],
+    ['compression', 'zstd:20', /zstd:1/],
+    ['compression', 'gzip', /zstd:1/],
+    ['copy', 'rsync', /auto, pipe, archive/],
+    ['data-path', 'data', /absolute path/],
+  ])('%s: %j is refused', (name, value, message) => {
+    const [problem, ...others] = problemsOf({ image: 'postgres', [name]: value });
+    expect(others).toEqual([]);
+    expect(problem).toMatch(message);
+  });
+
+  test('a wrong line of env is not repeated with its value', () => {
+    expect(problemsOf({ image: 'postgres', env: '1X=secret' }).join()).not.toContain('secret');
+  });
+
+  test('generic needs to know when the database is ready', () => {
+    expect(problemsOf({ engine: 'generic', image: 'x' }).join()).toMatch(/ready-command/);
+    expect(problemsOf({ engine: 'generic', 'ready-command': 'true' }).join()).toMatch(
+      /no default image/,
+    );
+    expect(problemsOf({ engine: 'generic', image: 'x', 'ready-command': 'true' })).toEqual([]);
+  });
+
+  test('read what is written in many ways', () => {
+    const settings = makeSettings({
+      args: `-c "search_path=a b" -c work_mem='4 MB'`,
+      options: '--memory=1g --shm-size 256m',
+      'wait-timeout': '2m',
+      compression: 'zstd:19',
+      env: 'A=1\n\n B=x=y ',
+      'volumes-extra': 'wal:/var/wal/',
+      'restore-keys': 'db-\n\nother-',
+    });
+    expect(settings).toMatchObject({
+      args: ['-c', 'search_path=a b', '-c', 'work_mem=4 MB'],
+      memoryBytes: 1024 ** 3,
+      shmBytes: 256 * 1024 ** 2,
+      waitTimeoutMs: 120_000,
+      compression: { kind: 'zstd', level: 19 },
+      env: { A: '1', B: 'x=y' },
+      extraVolumes: [{ name: 'wal', mountPath: '/var/wal' }],
+      restoreKeys: ['db-', 'other-'],
+    });
+  });
+});

@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+
+import { misfit, type Target } from '../../../src/snapshot/compatibility.ts';
+import { makeManifest } from '../../support/manifests.ts';
+
+const target: Target = {
+  engine: 'postgres',
+  os: 'linux',
+  architecture: 'amd64',
+  imageVersion: '17',
+  dataPath: '/var/lib/postgresql/data',
+  volumes: { data: '/var/lib/postgresql/data' },
+  credentials: { user: 'postgres', database: 'postgres', passwordHash: 'scrypt:0' },
+};
+
+test('the same everything fits', () => {
+  expect(misfit(makeManifest(), target)).toBeUndefined();
+});
+
+test('an image that does not say its version is not refused for it', () => {
+  expect(misfit(makeManifest(), { ...target, imageVersion: undefined })).toBeUndefined();
+});
+
+test.each<[Partial<Target>, string]>([
+  [{ engine: 'mysql' }, 'engine changed: postgres -> mysql'],
+  [{ architecture: 'arm64' }, 'architecture changed: amd64 -> arm64'],
+  [{ os: 'windows' }, 'operating system changed: linux -> windows'],
+  [{ imageVersion: '18' }, 'data version changed: 17 -> 18'],
+  [{ dataPath: '/elsewhere' }, 'data path changed: /var/lib/postgresql/data -> /elsewhere'],
+  [
+    { volumes: { data: '/var/lib/postgresql/data', wal: '/wal' } },
+    'volumes changed: data:/var/lib/postgresql/data -> data:/var/lib/postgresql/data wal:/wal',
+  ],
+  [{ credentials: { ...target.credentials, user: 'app' } }, 'user changed: postgres -> app'],
+  [
+    { credentials: { ...target.credentials, database: 'shop' } },
+    'database changed: postgres -> shop',
+  ],
+  [{ credentials: { ...target.credentials, passwordHash: 'scrypt:1' } }, 'password changed'],
+])('%j does not fit', (change, reason) => {
+  expect(misfit(makeManifest(), { ...target, ...change })).toBe(reason);
+});
