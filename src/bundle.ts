@@ -1,0 +1,19 @@
+// The entry of the bundle: what the small files in dist/ call. It is read on every start, so that each part,
+// the library included, is loaded only when it is needed.
+
+/** Everything that the package exports. */
+export async function loadLibrary() {
+  return import('./index.ts');
+}
+
+/** Runs one phase of the action. */
+export async function runAction(phase: 'main' | 'post'): Promise<void> {
+  const entry = await import('./action/entry.ts');
+  await entry[phase]();
+}
+
+/** Runs the command-line tool with the arguments of this process. */
+export async function runCli(): Promise<void> {
+  const { main } = await import('./cli/main.ts');
+  process.exitCode = await main(process.argv.slice(2));
+}
