@@ -1,0 +1,121 @@
+/** What a client can ask of the service: the Twirp methods by name, and blobs by what is done to them. */
+export type Endpoint =
+  | 'CreateCacheEntry'
+  | 'FinalizeCacheEntryUpload'
+  | 'GetCacheEntryDownloadURL'
+  | 'CreateArtifact'
+  | 'FinalizeArtifact'
+  | 'ListArtifacts'
+  | 'GetSignedArtifactURL'
+  | 'DeleteArtifact'
+  | 'upload'
+  | 'download';
+
+export type Fault =
+  /** Answers with this status. A 429 may carry `retry-after`. */
+  | { readonly kind: 'status'; readonly status: number; readonly retryAfterSeconds?: number }
+  /** Ends the connection without an answer. */
+  | { readonly kind: 'reset' }
+  /** Carries the request out, then ends the connection without an answer. Twirp methods only. */
+  | { readonly kind: 'lost-answer' }
+  /** Promises the whole blob and ends the connection after so many bytes. Downloads only. */
+  | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** Delivers only the first bytes and calls that the whole blob. Downloads only. */
+  | { readonly kind: 'shorten'; readonly toBytes: number }
+  /** Turns one bit of the byte at this offset of the blob. Downloads only. */
+  | { readonly kind: 'flip'; readonly offset: number }
+  /** Waits until it is released, then answers as usual. */
+  | { readonly kind: 'hold' };
+
+/** Faults of a body; what has none cannot suffer them. */
+const bodyFaults: ReadonlySet<Fault['kind']> = new Set(['cut', 'shorten', 'flip']);
+
+/** Something to wait for and to let go: a request that the service holds back. */
+export interface Hold {
+  /** Resolves when the first request has come in. */
+  readonly reached: Promise<void>;
+  release(): void;
+}
+
+/** One request as the service saw it. `fault` is what was done to it. */
+export interface RecordedRequest {
+  readonly endpoint: Endpoint;
+  readonly method: string;
+  readonly fault: Fault['kind'] | undefined;
+}
+
+interface Planned {
+  readonly endpoint: Endpoint;
+  readonly fault: Fault;
+  timesLeft: number;
+  readonly hold?: { readonly reach: () => void; readonly released: Promise<void> };
+}
+
+/** The faults that tests have asked for, and every request that came. */
+export class Faults {
+  /** While true, the token of the run may read only, and creating is refused as GitHub refuses it. */
+  readOnlyToken = false;
+  readonly #planned: Planned[] = [];
+  readonly #requests: RecordedRequest[] = [];
+
+  get requests(): readonly RecordedRequest[] {
+    return this.#requests;
+  }
+
+  /** The next `times` requests of `endpoint` suffer `fault`. Faults of one endpoint come in the order given. */
+  next(endpoint: Endpoint, fault: Exclude<Fault, { kind: 'hold' }>, times = 1): void {
+    this.#planned.push({ endpoint, fault, timesLeft: times });
+  }
+
+  /** The next request of `endpoint` is held back until the test lets it go. */
+  hold(endpoint: Endpoint): Hold {
+    const reached = Promise.withResolvers<undefined>();
+    const released = Promise.withResolvers<undefined>();
+    this.#planned.push({
+      endpoint,
+      fault: { kind: 'hold' },
+      timesLeft: 1,
+      hold: {
+        reach: () => {
+          reached.resolve(undefined);
+        },
+        released: released.promise,
+      },
+    });
+    return {
+      reached: reached.promise,
+      release: () => {
+        released.resolve(undefined);
+      },
+    };
+  }
+
+  /** How many requests of `endpoint` were hit by a fault of this kind. */
+  hits(endpoint: Endpoint, kind: Fault['kind']): number {
+    return this.#requests.filter((r) => r.endpoint === endpoint && r.fault === kind).length;
+  }
+
+  /** Forgets every plan and record. */
+  clear(): void {
+    this.#planned.length = 0;
+    this.#requests.length = 0;
+    this.readOnlyToken = false;
+  }
+
+  /** For the service: records the request, sits out a hold, and says which fault it must suffer. */
+  async take(endpoint: Endpoint, method: string): Promise<Fault | undefined> {
+    const planned = this.#planned.find(
+      (p) =>
+        p.endpoint === endpoint &&
+        p.timesLeft > 0 &&
+        (method !== 'HEAD' || !bodyFaults.has(p.fault.kind)),
+    );
+    this.#requests.push({ endpoint, method, fault: planned?.fault.kind });
+    if (planned === undefined) return undefined;
+    planned.timesLeft -= 1;
+    if (planned.hold === undefined) return planned.fault;
+    planned.hold.reach();
+    await planned.hold.released;
+    return undefined;
+  }
+}

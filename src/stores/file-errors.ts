@@ -1,0 +1,64 @@
+import { AppError, messageOf, toAppError } from '../errors.ts';
+
+const noSpace = 'Free some space there, or remove snapshots that are no longer needed';
+const noAccess = 'Let the user that runs this read and write the folder, or name another folder';
+const inTheWay = 'Something that is no snapshot is in the way: move it, or name another folder';
+
+const hints: Readonly<Record<string, string>> = {
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  EACCES: noAccess,
+  EPERM: noAccess,
+  EROFS: 'The file system is read-only: mount it writable, or name another folder',
+  ENOTDIR: inTheWay,
+  ENOTEMPTY: inTheWay,
+  EEXIST: inTheWay,
+};
+
+/**
+ * The system's own code (`ENOENT`) of an error. Not by `instanceof`: in a realm of its own, as a test runner or an
+ * embedder makes them, what node:fs throws is no `Error` of ours.
+ */
+export function systemCode(error: unknown): string | undefined {
+  const carries = typeof error === 'object' && error !== null && 'code' in error;
+  return carries && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * Runs `work`, with what the system says against it as `store-unavailable`, and `cancelled` once `signal` fired.
+ * `task` says what was tried, for the message.
+ */
+export async function translated<T>(
+  task: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    signal.throwIfAborted();
+    return await work();
+  } catch (error) {
+    // What fails after an abort fails because of it. The reason may be anything, so it is not looked at.
+    if (signal.aborted) throw new AppError('cancelled', `cancelled: ${task}`, { cause: error });
+    const code = error instanceof AppError ? undefined : systemCode(error);
+    if (code === undefined) throw toAppError(error);
+    const hint = hints[code];
+    throw new AppError('store-unavailable', `could not ${task}: ${messageOf(error)}`, {
+      cause: error,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
+}
+
+/** What `work` gives, or `value` where it fails with one of these codes of the system. */
+export async function orElse<T, V>(
+  work: Promise<T>,
+  value: V,
+  codes: readonly string[],
+): Promise<T | V> {
+  try {
+    return await work;
+  } catch (error) {
+    if (codes.includes(systemCode(error) ?? '')) return value;
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+/** What a look-up found. Only the store that made it may load it. */
+export interface Found {
+  readonly key: string;
+  /** True when `key` is the primary key itself, to the letter. */
+  readonly exact: boolean;
+}
+
+/** One stored snapshot, as far as the store can tell without loading it. */
+export interface Entry {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly createdAtMs: number;
+}
+
+export interface Lookup {
+  readonly primary: string;
+  /** Prefixes for a base snapshot, in order of preference; the newest match of the first that has one wins. */
+  readonly prefixes: readonly string[];
+}
+
+/**
+ * Where bundles live. A store carries a bundle folder (flat, regular files only) as it is; it does not read it.
+ *
+ * What must hold, for every implementation:
+ * - A snapshot is whole or absent. What is saved under a key never changes.
+ * - `find` prefers the exact key, then the prefixes in order. An absent snapshot is `undefined`, never an error.
+ * - `load` fills an existing, empty `bundleDir`, or returns `false` when the snapshot has gone since `find` and the
+ *   folder is then empty again. It may deliver damaged bytes (the network does): readers verify SHA256SUMS.
+ * - `save` does not touch `bundleDir` and may be called again with it after a failure.
+ * - A service that does not answer, refuses, or fails is an AppError `store-unavailable` with the reason as far as it
+ *   can be known.
+ */
+export interface SnapshotStore {
+  readonly name: string;
+  find(lookup: Lookup, signal: AbortSignal): Promise<Found | undefined>;
+  load(found: Found, bundleDir: string, signal: AbortSignal): Promise<boolean>;
+  save(key: string, bundleDir: string, signal: AbortSignal): Promise<'saved' | 'already-there'>;
+}
+
+/** A store that can also be looked through and tidied: folders can, GitHub's cache service cannot. */
+export interface ListableStore extends SnapshotStore {
+  /** Newest first. */
+  list(signal: AbortSignal): Promise<readonly Entry[]>;
+  /** The bytes of one file of a snapshot, `undefined` where there is none. For manifests. */
+  readFile(key: string, fileName: string, signal: AbortSignal): Promise<Buffer | undefined>;
+  /** `false` when there is no such snapshot. */
+  remove(key: string, signal: AbortSignal): Promise<boolean>;
+}
+
+export function isListable(store: SnapshotStore): store is ListableStore {
+  return 'list' in store && 'remove' in store;
+}
