@@ -11,7 +11,7 @@ import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createFileStore } from './stores/file.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
-import type { StoreTools, Tools } from './usecases/context.ts';
+import type { SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
 
 /** What the surroundings give: read once from the environment, by action/ or cli/. */
 export interface Surroundings {
@@ -71,6 +71,19 @@ export async function composeStoreTools(
   const store = await composeStore(location, around);
   const composed = await composeTools(around, copy);
   return { ...composed, tools: { ...composed.tools, store } };
+}
+
+/** For what only looks at stored snapshots. */
+export async function composeSnapshotTools(
+  around: Surroundings,
+  location: StoreLocation,
+): Promise<Composition<SnapshotTools>> {
+  const store = await composeStore(location, around);
+  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  return {
+    tools: { store, log: around.log, clock: systemClock, scratchDir },
+    [Symbol.asyncDispose]: () => rm(scratchDir, { recursive: true, force: true }),
+  };
 }
 
 /** One row a store. */

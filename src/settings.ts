@@ -48,18 +48,31 @@ export interface ExtraVolume {
   readonly mountPath: string;
 }
 
+/** How snapshots are copied and where they are kept: what `save` and `restore` take as well. */
+export interface CopySettings {
+  readonly key: string | undefined;
+  readonly store: StoreLocation;
+  readonly waitTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly compression: Compression;
+  readonly copy: CopyMethod | 'auto';
+}
+
+/** Inputs that only an engine reads. */
+const engineInputNames = ['data-path', 'container-port', 'ready-command', 'url'] as const;
+
 /** What the user wants, parsed once. */
-export interface Settings {
+export interface Settings extends CopySettings {
   readonly engine: Engine;
+  /** What the engine was made from, as given, so that a later run can make the same one. */
+  readonly engineInputs: RawInputs;
   readonly image: string;
   readonly name: string;
   readonly seed: string | undefined;
   readonly init: readonly string[];
   readonly check: string | undefined;
   readonly keyFiles: readonly string[];
-  readonly key: string | undefined;
   readonly restoreKeys: readonly string[];
-  readonly store: StoreLocation;
   readonly save: 'auto' | 'true' | 'false';
   readonly failOnMiss: boolean;
   readonly credentials: Credentials;
@@ -71,11 +84,7 @@ export interface Settings {
   readonly memoryBytes: number | undefined;
   readonly shmBytes: number | undefined;
   readonly durability: 'relaxed' | 'full';
-  readonly waitTimeoutMs: number;
-  readonly stopTimeoutMs: number;
   readonly extraVolumes: readonly ExtraVolume[];
-  readonly compression: Compression;
-  readonly copy: CopyMethod | 'auto';
 }
 
 export interface SettingsContext {
@@ -88,27 +97,8 @@ export interface SettingsContext {
  * @throws `invalid-settings` with a line per problem in `details`
  */
 export function parseSettings(raw: RawInputs, context: SettingsContext): Settings {
-  const problems: string[] = [];
-
-  /** The parsed input, or `fallback` when it is not given or cannot be read (the problem is noted). */
-  function read<T, F>(name: InputName, parse: (text: string) => T, fallback: F): T | F {
-    const text = raw[name]?.trim() ?? '';
-    if (text === '') return fallback;
-    return attempt(
-      () => parse(text),
-      fallback,
-      (problem) => `${name}: ${problem}`,
-    );
-  }
-  function attempt<T, F>(work: () => T, fallback: F, describe: (problem: string) => string): T | F {
-    try {
-      return work();
-    } catch (error) {
-      const hint = error instanceof AppError && error.hint !== undefined ? `. ${error.hint}` : '';
-      problems.push(describe(messageOf(error) + hint));
-      return fallback;
-    }
-  }
+  const reader = readerOf(raw);
+  const { problems, read, attempt } = reader;
 
   const engineId = read('engine', text, undefined);
   const image = read('image', text, undefined);
@@ -144,9 +134,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     init: read('init', lines, []),
     check: read('check', text, undefined),
     keyFiles: read('key-files', lines, []),
-    key: read('key', keyText, undefined),
     restoreKeys: read('restore-keys', keyLines, []),
-    store: read('store', parseStore, parseStore(context.defaultStore)),
     save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
     credentials: {
@@ -162,23 +150,72 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     memoryBytes: options.memoryBytes,
     shmBytes: options.shmBytes,
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
-    waitTimeoutMs: read('wait-timeout', durationMs, 120_000),
-    stopTimeoutMs: read('stop-timeout', durationMs, 60_000),
     extraVolumes: read('volumes-extra', extraVolumes, []),
-    compression: read('compression', parseCompression, { kind: 'zstd', level: 3 } as const),
-    copy: read('copy', oneOf(['auto', ...copyMethods]), 'auto'),
+    ...readCopySettings(reader, context),
   } as const;
 
-  if (!engine || problems.length > 0) {
-    throw new AppError(
-      'invalid-settings',
-      problems.length === 1
-        ? (problems[0] ?? '')
-        : `${problems.length} settings are wrong: ${problems.join('; ')}`,
-      { details: problems },
+  if (!engine || problems.length > 0) throw invalidSettings(problems);
+  const engineInputs = Object.fromEntries(
+    engineInputNames.flatMap((name) => (raw[name]?.trim() ? [[name, raw[name]]] : [])),
+  );
+  return { ...settings, engine, engineInputs };
+}
+
+/** As {@link parseSettings}, for what needs no engine. Inputs that it does not know are ignored. */
+export function parseCopySettings(raw: RawInputs, context: SettingsContext): CopySettings {
+  const reader = readerOf(raw);
+  const settings = readCopySettings(reader, context);
+  if (reader.problems.length > 0) throw invalidSettings(reader.problems);
+  return settings;
+}
+
+function readCopySettings({ read }: Reader, context: SettingsContext): CopySettings {
+  return {
+    key: read('key', keyText, undefined),
+    store: read('store', parseStore, parseStore(context.defaultStore)),
+    waitTimeoutMs: read('wait-timeout', durationMs, 120_000),
+    stopTimeoutMs: read('stop-timeout', durationMs, 60_000),
+    compression: read('compression', parseCompression, { kind: 'zstd', level: 3 } as const),
+    copy: read('copy', oneOf(['auto', ...copyMethods]), 'auto'),
+  };
+}
+
+type Reader = ReturnType<typeof readerOf>;
+
+/** Reads inputs one by one; what is wrong with them is noted in `problems`. */
+function readerOf(raw: RawInputs) {
+  const problems: string[] = [];
+
+  /** The parsed input, or `fallback` when it is not given or cannot be read (the problem is noted). */
+  function read<T, F>(name: InputName, parse: (text: string) => T, fallback: F): T | F {
+    const text = raw[name]?.trim() ?? '';
+    if (text === '') return fallback;
+    return attempt(
+      () => parse(text),
+      fallback,
+      (problem) => `${name}: ${problem}`,
     );
   }
-  return { ...settings, engine };
+  function attempt<T, F>(work: () => T, fallback: F, describe: (problem: string) => string): T | F {
+    try {
+      return work();
+    } catch (error) {
+      const hint = error instanceof AppError && error.hint !== undefined ? `. ${error.hint}` : '';
+      problems.push(describe(messageOf(error) + hint));
+      return fallback;
+    }
+  }
+  return { problems, read, attempt };
+}
+
+function invalidSettings(problems: readonly string[]): AppError {
+  return new AppError(
+    'invalid-settings',
+    problems.length === 1
+      ? (problems[0] ?? '')
+      : `${problems.length} settings are wrong: ${problems.join('; ')}`,
+    { details: problems },
+  );
 }
 
 const text = (value: string): string => value;

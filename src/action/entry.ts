@@ -74,8 +74,8 @@ async function phase(
     await work(controller.signal);
   } catch (thrown) {
     const error = toAppError(thrown);
-    for (const line of error.details) core.info(line);
     fail(explain(error));
+    for (const line of error.details) core.info(line);
     core.debug(error.stack ?? '');
   }
   // The clients of the container engine and of GitHub's services keep connections open.

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, rm, stat } from 'node:fs/promises';
 import { Transform, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-import { AppError, systemCodeOf, toAppError } from '../errors.ts';
+import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
 import { TarFilter, type TarSummary } from './tar-filter.ts';
 import type { Compression, ExpectedArchive, WrittenArchive } from './volume-copier.ts';
@@ -13,6 +13,11 @@ const chunkBytes = 1024 * 1024;
 
 /** Where a copy reports how far it is, in bytes of the tar stream. */
 export type OnBytes = (tarBytes: number) => void;
+
+/** The other side of the stream gave up in the middle. Its own error, where there is one, tells more. */
+export class BrokenOff extends Error {
+  override readonly name = 'BrokenOff';
+}
 
 /** Hashes and counts what passes. */
 class Meter extends Transform {
@@ -34,7 +39,10 @@ class Meter extends Transform {
   }
 }
 
-/** Writes a tar stream to `file`, filtered and compressed. @throws `copy-failed`, `snapshot-corrupt`, `cancelled` */
+/**
+ * Writes a tar stream to the new file `file`, filtered and compressed. After a failure the file is gone.
+ * @throws BrokenOff, `copy-failed`, `cancelled`
+ */
 export async function writeArchive(
   tar: Readable,
   file: string,
@@ -43,18 +51,33 @@ export async function writeArchive(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<WrittenArchive & { readonly notes: readonly string[] }> {
-  const filter = new TarFilter(onBytes);
-  const meter = new Meter({ highWaterMark: chunkBytes });
-  const codec = compressor(compression, zstd);
-  const target = createWriteStream(file, { flags: 'wx', mode: 0o600, highWaterMark: chunkBytes });
-  await settled(codec, file, pipeline(tar, filter, codec.stream, meter, target, { signal }));
-  const { tarBytes, entries, features, notes } = filter.summary;
-  return { archiveBytes: meter.bytes, sha256: meter.sha256(), tarBytes, entries, features, notes };
+  const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
+    tar.destroy();
+    throw describeStreamError(error, file);
+  });
+  try {
+    const target = handle.createWriteStream({ highWaterMark: chunkBytes });
+    const filter = new TarFilter(onBytes);
+    const meter = new Meter({ highWaterMark: chunkBytes });
+    const codec = compressor(compression, zstd);
+    await settled(
+      codec,
+      file,
+      pipeline([tar, filter, ...codec.streams, meter, target], { signal }),
+    );
+    const { tarBytes, entries, features, notes } = filter.summary;
+    const sha256 = meter.sha256();
+    return { archiveBytes: meter.bytes, sha256, tarBytes, entries, features, notes };
+  } catch (error) {
+    await rm(file, { force: true });
+    // Nothing was stored yet that could be corrupt: it is the writer of this stream that failed.
+    throw isCorrupt(error) ? new BrokenOff(messageOf(error), { cause: error }) : error;
+  }
 }
 
 /**
  * Sends the tar stream in `file` to `sink` and ends it, checking all the way that it is the expected one. What `sink`
- * got is right only when this resolves. @throws `snapshot-corrupt`, `copy-failed`, `cancelled`
+ * got is right only when this resolves. @throws BrokenOff, `snapshot-corrupt`, `copy-failed`, `cancelled`
  */
 export async function readArchive(
   file: string,
@@ -64,54 +87,67 @@ export async function readArchive(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<TarSummary> {
-  const { size } = await stat(file).catch((error: unknown) => {
-    throw new AppError('snapshot-corrupt', `the archive ${file} is missing`, { cause: error });
-  });
-  if (size !== expected.archiveBytes) {
-    throw new AppError(
-      'snapshot-corrupt',
-      `the archive has ${size} bytes, its manifest says ${expected.archiveBytes}`,
-    );
+  try {
+    const { size } = await stat(file).catch((error: unknown) => {
+      throw damaged(`its file ${file} is missing`, error);
+    });
+    if (size !== expected.archiveBytes) throw misfit('bytes', size, expected.archiveBytes);
+    return await readChecked(file, expected, sink, zstd, signal, onBytes);
+  } catch (error) {
+    sink.destroy();
+    if (isCorrupt(error) || signal.aborted) throw error;
+    // Wrong bytes can make any side stumble over them first, but they are what has to be told.
+    const sha256 = await sha256Of(file).catch(() => expected.sha256);
+    if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
+    throw error;
   }
+}
+
+async function readChecked(
+  file: string,
+  expected: ExpectedArchive,
+  sink: Writable,
+  zstd: string | undefined,
+  signal: AbortSignal,
+  onBytes?: OnBytes,
+): Promise<TarSummary> {
   const filter = new TarFilter((bytes) => {
-    if (bytes > expected.tarBytes) {
-      throw new AppError(
-        'snapshot-corrupt',
-        `the archive unpacks to more than the ${expected.tarBytes} bytes declared`,
-      );
-    }
+    // Not only at the end: a small archive can unpack to more than any disk holds.
+    if (bytes > expected.tarBytes) throw damaged(`it unpacks to more than its manifest says`);
     onBytes?.(bytes);
   });
   const meter = new Meter({ highWaterMark: chunkBytes });
-  const codec = decompressor(expected.compression, zstd);
   const source = createReadStream(file, { highWaterMark: chunkBytes });
-  await settled(codec, file, pipeline(source, meter, codec.stream, filter, sink, { signal }));
+  const codec = decompressor(expected.compression, zstd);
+  await settled(codec, file, pipeline([source, meter, ...codec.streams, filter, sink], { signal }));
 
   const { summary } = filter;
-  const { tarBytes, entries, droppedCount } = summary;
   const sha256 = meter.sha256();
-  const problem =
-    sha256 !== expected.sha256
-      ? `sha256 is ${sha256}, its manifest says ${expected.sha256}`
-      : tarBytes !== expected.tarBytes || entries !== expected.entries || droppedCount > 0
-        ? `it unpacks to ${entries} entries and ${tarBytes} bytes, its manifest says ${expected.entries} and ${expected.tarBytes}`
-        : undefined;
-  if (problem !== undefined)
-    throw new AppError('snapshot-corrupt', `the archive is damaged: ${problem}`);
+  if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
+  if (filter.inputBytes !== expected.tarBytes)
+    throw misfit('tar bytes', filter.inputBytes, expected.tarBytes);
+  if (summary.entries !== expected.entries)
+    throw misfit('entries', summary.entries, expected.entries);
   return summary;
+}
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file, { highWaterMark: chunkBytes }), hash);
+  return hash.digest('hex');
 }
 
 /** Waits for the streams and the codec's process. The codec's own error tells more than the broken pipe it causes. */
 async function settled(codec: Codec, file: string, streams: Promise<void>): Promise<void> {
   const [streaming, coding] = await Promise.allSettled([streams, codec.finished]);
-  if (streaming.status === 'fulfilled' && coding.status === 'fulfilled') return;
   const errors = [streaming, coding].flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
   );
+  if (errors.length === 0) return;
   throw errors.find((error) => error instanceof AppError) ?? describeStreamError(errors[0], file);
 }
 
-function describeStreamError(error: unknown, file: string): AppError {
+function describeStreamError(error: unknown, file: string): Error {
   const code = systemCodeOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new AppError('copy-failed', `the disk is full while writing ${file}`, {
@@ -120,13 +156,24 @@ function describeStreamError(error: unknown, file: string): AppError {
     });
   }
   // Node's own decompressor names its errors so.
-  if (code?.startsWith('ZSTD_')) {
-    return new AppError('snapshot-corrupt', 'the archive is damaged: it does not decompress', {
-      cause: error,
-    });
+  if (code?.startsWith('ZSTD_')) return damaged('it does not decompress', error);
+  if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    return new BrokenOff('the stream broke off in the middle', { cause: error });
   }
   const translated = toAppError(error);
   return translated.code === 'internal'
     ? new AppError('copy-failed', `copying stopped: ${translated.message}`, { cause: error })
     : translated;
+}
+
+function damaged(problem: string, cause?: unknown): AppError {
+  return new AppError('snapshot-corrupt', `the archive is damaged: ${problem}`, { cause });
+}
+
+function misfit(what: string, actual: string | number, expected: string | number): AppError {
+  return damaged(`${what}: ${actual}, its manifest says ${expected}`);
+}
+
+function isCorrupt(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'snapshot-corrupt';
 }

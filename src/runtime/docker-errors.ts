@@ -21,6 +21,12 @@ function engineMessage(error: unknown): string {
   return messageOf(error);
 }
 
+/** What the connection itself says: a system code, or one of TLS. Node's own `ERR_...` are our mistakes instead. */
+function connectionCodeOf(error: unknown): string | undefined {
+  const code = systemCodeOf(error);
+  return code?.startsWith('ERR_') && !/^ERR_(TLS|SSL)_/.test(code) ? undefined : code;
+}
+
 /**
  * Translates what dockerode throws. `what` is the operation in words ("create the volume orders-data").
  * Connection failures carry a system code, the engine's answers an HTTP status; neither is known by its text.
@@ -30,21 +36,21 @@ export function translateDockerError(what: string, error: unknown, address: stri
   if (error instanceof Error && error.name === 'AbortError') {
     return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
   }
-  if (statusOf(error) === undefined) {
-    const code = systemCodeOf(error);
-    if (code === 'EACCES' || code === 'EPERM') {
-      return new AppError(
-        'docker-unreachable',
-        `permission denied on the container engine's socket ${address}`,
-        {
-          cause: error,
-          hint: 'Add this user to the "docker" group (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to an engine you may use',
-        },
-      );
-    }
+  const code = statusOf(error) === undefined ? connectionCodeOf(error) : undefined;
+  if (code === 'EACCES' || code === 'EPERM') {
     return new AppError(
       'docker-unreachable',
-      `no container engine answers at ${address} (${code ?? messageOf(error)})`,
+      `permission denied on the container engine's socket ${address}`,
+      {
+        cause: error,
+        hint: 'Add this user to the "docker" group (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to an engine you may use',
+      },
+    );
+  }
+  if (code !== undefined) {
+    return new AppError(
+      'docker-unreachable',
+      `no container engine answers at ${address} (${code})`,
       {
         cause: error,
         hint: 'Start one (sudo systemctl start docker, or Docker Desktop), or set DOCKER_HOST',
@@ -57,10 +63,7 @@ export function translateDockerError(what: string, error: unknown, address: stri
 /** As {@link translateDockerError}, for a failed pull. */
 export function translatePullError(reference: string, error: unknown, address: string): AppError {
   const translated = translateDockerError(`pull the image ${reference}`, error, address);
-  if (translated.code === 'cancelled') return translated;
-  // A broken pull is reported inside the progress stream, without a status: ask nothing of its shape.
-  if (translated.code === 'docker-unreachable' && systemCodeOf(error) !== undefined)
-    return translated;
+  if (translated.code !== 'internal') return translated;
   return new AppError(
     'image-unavailable',
     `could not pull the image ${reference}: ${engineMessage(error)}`,

@@ -1,29 +1,31 @@
-import type { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
+import { Readable } from 'node:stream';
+import { buffer, text } from 'node:stream/consumers';
 
 import Docker from 'dockerode';
 
-import { AppError } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
+import {
+  containerState,
+  createOptions,
+  envList,
+  imageFacts,
+  labelFilter,
+  labelsOf,
+  withTag,
+} from './docker-shapes.ts';
 import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
-import type {
-  ContainerRuntime,
-  ContainerSpec,
-  ContainerState,
-  ImageFacts,
-  Labels,
-  Mount,
-} from './runtime.ts';
+import type { ContainerRuntime, ContainerSpec, ContainerState, VolumeInfo } from './runtime.ts';
 
 const execOutputLimitBytes = 64 * 1024;
 
 /**
  * The container verbs on dockerode. Finds the engine as the docker client does: DOCKER_HOST, DOCKER_TLS_VERIFY,
- * DOCKER_CERT_PATH, else the local socket.
+ * DOCKER_CERT_PATH, else the local socket. @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
  */
 export function connectDocker(): ContainerRuntime {
-  const docker = new Docker();
+  const docker = connect();
   const remoteHost = (docker.modem as { host?: string }).host;
   const local = remoteHost === undefined;
 
@@ -33,18 +35,32 @@ export function connectDocker(): ContainerRuntime {
     return `unix://${typeof socketPath === 'function' ? await socketPath() : (socketPath ?? '')}`;
   }
 
+  /** What a failed engine call means. An aborted one can fail in many ways. */
+  async function translate(what: string, error: unknown, signal?: AbortSignal): Promise<AppError> {
+    if (signal?.aborted) return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
+    return translateDockerError(what, error, await address());
+  }
+
   /** Runs one engine call and translates its failure. */
-  async function call<T>(what: string, work: () => Promise<T>): Promise<T> {
+  async function call<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      throw translateDockerError(what, error, await address());
+      throw await translate(what, error, signal);
     }
   }
 
   /** As `call`, but an engine's "there is none" is `undefined`. */
-  async function find<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    return call(what, async () => {
+  async function find<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T | undefined> {
+    return call(what, signal, async () => {
       try {
         return await work();
       } catch (error) {
@@ -54,20 +70,42 @@ export function connectDocker(): ContainerRuntime {
     });
   }
 
+  async function findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined> {
+    const found = await find(`look for the volume ${name}`, signal, () =>
+      docker.getVolume(name).inspect({ ...abortable(signal) }),
+    );
+    return found && { name: found.Name, labels: labelsOf(found.Labels) };
+  }
+
+  async function inspectContainer(
+    id: string,
+    signal?: AbortSignal,
+  ): Promise<ContainerState | undefined> {
+    const found = await find('inspect the container', signal, () =>
+      docker.getContainer(id).inspect({ ...abortable(signal) } as object),
+    );
+    return found && containerState(found);
+  }
+
   /** The running container that publishes `port`, else the process that listens on it. */
   async function holderOf(port: number): Promise<string | undefined> {
     const containers = await docker.listContainers();
     const holder = containers.find((c) => c.Ports.some((p) => p.PublicPort === port));
     if (holder) return `container ${holder.Names[0]?.replace(/^\//, '') ?? holder.Id}`;
-    return local ? await processListeningOn(port) : undefined;
+    return local ? processListeningOn(port) : undefined;
   }
 
-  /** A port that the engine chooses changes at each start; one chosen here stays. */
-  async function hostPortFor({ publish }: ContainerSpec): Promise<number> {
-    return publish?.hostPort === 0 && local ? findFreePort() : (publish?.hostPort ?? 0);
+  /** Test data is nobody else's business: a local engine publishes to this machine only. */
+  async function publishedAt({ publish }: ContainerSpec) {
+    const hostPort = publish?.hostPort ?? 0;
+    // A port that the engine chooses changes at each start; one chosen here stays.
+    return {
+      hostIp: local ? '127.0.0.1' : '',
+      hostPort: publish && local && hostPort === 0 ? await findFreePort() : hostPort,
+    };
   }
 
-  async function portTakenError(id: string): Promise<AppError | undefined> {
+  async function portTakenError(id: string, cause: unknown): Promise<AppError | undefined> {
     const { HostConfig } = await docker.getContainer(id).inspect();
     const bindings = Object.values(
       (HostConfig.PortBindings ?? {}) as Record<string, { HostPort?: string }[]>,
@@ -77,13 +115,17 @@ export function connectDocker(): ContainerRuntime {
     const holder = await holderOf(port);
     if (holder === undefined && (!local || (await isPortFree(port)))) return undefined;
     return new AppError('port-taken', `port ${port} is taken${holder ? ` by ${holder}` : ''}`, {
+      cause,
       hint: 'Free it, or set "port" to another one (0 takes any free port)',
     });
   }
 
   return {
+    findVolume,
+    inspectContainer,
+
     info: () =>
-      call('ask the engine for its version', async () => {
+      call('ask the engine for its version', undefined, async () => {
         const version = await docker.version();
         return {
           version: version.Version,
@@ -97,21 +139,16 @@ export function connectDocker(): ContainerRuntime {
     async ensureImage(reference, signal, onPull) {
       const name = withTag(reference);
       const inspect = () => docker.getImage(name).inspect({ ...abortable(signal) } as object);
-      const present = await find(`look for the image ${name}`, inspect);
+      const present = await find(`look for the image ${name}`, signal, inspect);
       if (present) return imageFacts(reference, present);
       onPull?.();
       try {
-        const progress = await docker.pull(name, { ...abortable(signal) });
-        await new Promise<void>((resolve, reject) => {
-          docker.modem.followProgress(progress, (error) => {
-            if (error) reject(error);
-            else resolve();
-          });
-        });
+        await pulled(await docker.pull(name, { ...abortable(signal) }));
       } catch (error) {
+        if (signal?.aborted) throw await translate(`pull the image ${name}`, error, signal);
         throw translatePullError(name, error, await address());
       }
-      return imageFacts(reference, await call(`read the image ${name}`, inspect));
+      return imageFacts(reference, await call(`read the image ${name}`, signal, inspect));
     },
 
     async createVolume(name, labels, signal) {
@@ -119,50 +156,51 @@ export function connectDocker(): ContainerRuntime {
       const taken = new AppError('volume-taken', `a volume named ${name} already exists`, {
         hint: 'It is left as it is. Choose another name, or remove it yourself with "docker volume rm"',
       });
-      if (await this.findVolume(name, signal)) throw taken;
-      await call(`create the volume ${name}`, () =>
+      if (await findVolume(name, signal)) throw taken;
+      await call(`create the volume ${name}`, signal, () =>
         docker.createVolume({ Name: name, Labels: { ...labels }, ...abortable(signal) }),
       );
-      const made = await this.findVolume(name, signal);
+      const made = await findVolume(name, signal);
       if (!made || Object.entries(labels).some(([label, value]) => made.labels[label] !== value))
         throw taken;
     },
 
-    async findVolume(name, signal) {
-      const found = await find(`look for the volume ${name}`, () =>
-        docker.getVolume(name).inspect({ ...abortable(signal) }),
-      );
-      return found && { name: found.Name, labels: (found.Labels as Labels | null) ?? {} };
-    },
-
     listVolumes: (labels, signal) =>
-      call('list volumes', async () => {
+      call('list volumes', signal, async () => {
         const { Volumes } = await docker.listVolumes({
           filters: labelFilter(labels),
           ...abortable(signal),
         } as object);
-        return Volumes.map((v) => ({ name: v.Name, labels: (v.Labels as Labels | null) ?? {} }));
+        return ((Volumes as typeof Volumes | null) ?? []).map((v) => ({
+          name: v.Name,
+          labels: labelsOf(v.Labels),
+        }));
       }),
 
     async removeVolume(name) {
-      await find(`remove the volume ${name}`, () => docker.getVolume(name).remove());
+      await find(`remove the volume ${name}`, undefined, () => docker.getVolume(name).remove());
     },
 
     async createContainer(spec, signal) {
       try {
         const container = await docker.createContainer({
-          ...createOptions(spec, local, await hostPortFor(spec)),
+          ...createOptions(spec, await publishedAt(spec)),
           ...abortable(signal),
         });
         return container.id;
       } catch (error) {
-        if (statusOf(error) === 409) {
+        const status = statusOf(error);
+        if (status === 409) {
           throw new AppError('name-taken', `a container named ${spec.name} already exists`, {
             cause: error,
             hint: 'Choose another name, or remove it first',
           });
         }
-        throw translateDockerError(`create the container ${spec.name}`, error, await address());
+        if (status === 404)
+          throw new AppError('image-unavailable', `there is no image ${spec.image}`, {
+            cause: error,
+          });
+        throw await translate(`create the container ${spec.name}`, error, signal);
       }
     },
 
@@ -173,13 +211,13 @@ export function connectDocker(): ContainerRuntime {
         const taken =
           statusOf(error) === undefined
             ? undefined
-            : await portTakenError(id).catch(() => undefined);
-        throw taken ?? translateDockerError('start the container', error, await address());
+            : await portTakenError(id, error).catch(() => undefined);
+        throw taken ?? (await translate('start the container', error, signal));
       }
     },
 
     stopContainer: (id, graceMs) =>
-      call('stop the container', async () => {
+      call('stop the container', undefined, async () => {
         const container = docker.getContainer(id);
         try {
           await container.stop({ t: Math.ceil(graceMs / 1000) });
@@ -190,34 +228,27 @@ export function connectDocker(): ContainerRuntime {
       }),
 
     waitForExit: (id, signal) =>
-      call('wait for the container', async () => {
+      call('wait for the container', signal, async () => {
         const result = (await docker.getContainer(id).wait({ ...abortable(signal) })) as {
           StatusCode: number;
         };
         return result.StatusCode;
       }),
 
-    async inspectContainer(id, signal) {
-      const found = await find('inspect the container', () =>
-        docker.getContainer(id).inspect({ ...abortable(signal) } as object),
-      );
-      return found && containerState(found);
-    },
-
     async listContainers(labels, signal) {
-      const listed = await call('list containers', () =>
+      const listed = await call('list containers', signal, () =>
         docker.listContainers({
           all: true,
           filters: labelFilter(labels),
           ...abortable(signal),
         } as object),
       );
-      const states = await Promise.all(listed.map((c) => this.inspectContainer(c.Id, signal)));
+      const states = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
       return states.filter((state) => state !== undefined);
     },
 
     async removeContainer(id) {
-      await find('remove the container', async () => {
+      await find('remove the container', undefined, async () => {
         try {
           await docker.getContainer(id).remove({ force: true, v: true });
         } catch (error) {
@@ -227,14 +258,14 @@ export function connectDocker(): ContainerRuntime {
     },
 
     async logs(id, lines) {
-      const framed = await find('read the container log', () =>
+      const framed = await find('read the container log', undefined, () =>
         docker.getContainer(id).logs({ stdout: true, stderr: true, tail: lines, follow: false }),
       );
       return framed ? linesOf(unframe(framed).toString('utf8')) : [];
     },
 
     exec: (id, command, env, signal) =>
-      call(`run ${command[0] ?? ''} in the container`, async () => {
+      call(`run ${command[0] ?? ''} in the container`, signal, async () => {
         const exec = await docker.getContainer(id).exec({
           Cmd: [...command],
           Env: envList(env),
@@ -244,7 +275,7 @@ export function connectDocker(): ContainerRuntime {
         });
         const stream = await exec.start({ hijack: false, stdin: false, ...abortable(signal) });
         const output = unframe(await buffer(stream));
-        const { ExitCode } = await exec.inspect();
+        const { ExitCode } = await exec.inspect({ ...abortable(signal) });
         return {
           exitCode: ExitCode ?? -1,
           output: output.subarray(-execOutputLimitBytes).toString('utf8'),
@@ -252,132 +283,45 @@ export function connectDocker(): ContainerRuntime {
       }),
 
     getArchive: (id, path, signal) =>
-      find(`read ${path} from the container`, async () => {
+      find(`read ${path} from the container`, signal, async () => {
         const stream = await docker.getContainer(id).getArchive({ path, ...abortable(signal) });
-        return stream as Readable;
+        return stream instanceof Readable ? stream : new Readable().wrap(stream);
       }),
 
     putArchive: (id, path, tar, signal) =>
-      call(`write to ${path} in the container`, async () => {
+      call(`write to ${path} in the container`, signal, async () => {
         await docker.getContainer(id).putArchive(tar, { path, ...abortable(signal) });
       }),
   };
 }
 
+function connect(): Docker {
+  const unusable = (problem: string, cause?: unknown): AppError =>
+    new AppError('docker-unreachable', `DOCKER_HOST cannot be used: ${problem}`, {
+      cause,
+      hint: 'Set it to unix:///path/to.sock or tcp://host:port (an ssh host: forward its socket with "ssh -L")',
+    });
+  let docker: Docker;
+  try {
+    docker = new Docker();
+  } catch (error) {
+    throw unusable(messageOf(error), error);
+  }
+  if ((docker.modem as { protocol?: string }).protocol === 'ssh') {
+    throw unusable('ssh:// is not supported');
+  }
+  return docker;
+}
+
+/** Waits for a pull. The engine reports its failure inside the progress stream: one JSON object on each line. */
+async function pulled(progress: NodeJS.ReadableStream): Promise<void> {
+  for (const line of linesOf(await text(progress))) {
+    if (line === '') continue;
+    const { error } = JSON.parse(line) as { error?: string };
+    if (error !== undefined) throw new Error(error);
+  }
+}
+
 function abortable(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
   return signal ? { abortSignal: signal } : {};
-}
-
-function labelFilter(labels: Labels): string {
-  return JSON.stringify({
-    label: Object.entries(labels).map(([name, value]) => `${name}=${value}`),
-  });
-}
-
-function envList(env: Readonly<Record<string, string>>): string[] {
-  return Object.entries(env).map(([name, value]) => `${name}=${value}`);
-}
-
-function parseEnv(entries: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    entries.map((entry) => {
-      const at = entry.indexOf('=');
-      return [entry.slice(0, at), entry.slice(at + 1)];
-    }),
-  );
-}
-
-/** `postgres` means `postgres:latest`; without a tag the engine's API would pull every tag there is. */
-function withTag(reference: string): string {
-  const lastSegment = reference.slice(reference.lastIndexOf('/') + 1);
-  return /[:@]/.test(lastSegment) ? reference : `${reference}:latest`;
-}
-
-function imageFacts(reference: string, image: Docker.ImageInspectInfo): ImageFacts {
-  const config = image.Config;
-  const repoDigest = (image.RepoDigests as string[] | null)?.[0];
-  return {
-    reference,
-    id: image.Id,
-    digest: repoDigest?.slice(repoDigest.indexOf('@') + 1),
-    architecture: image.Architecture,
-    os: image.Os,
-    env: parseEnv(config.Env ?? []),
-    volumes: Object.keys((config.Volumes as object | null) ?? {}),
-    ports: Object.keys((config.ExposedPorts as object | null) ?? {})
-      .filter((port) => port.endsWith('/tcp'))
-      .map((port) => Number.parseInt(port, 10)),
-    stopSignal: (config as { StopSignal?: string }).StopSignal,
-    user: config.User,
-  };
-}
-
-function containerState(info: Docker.ContainerInspectInfo): ContainerState {
-  const published = Object.values(
-    info.NetworkSettings.Ports as Record<string, { HostPort: string }[] | null>,
-  );
-  const hostPort = published.find((bindings) => bindings?.length)?.[0]?.HostPort;
-  return {
-    id: info.Id,
-    name: info.Name.replace(/^\//, ''),
-    running: info.State.Running,
-    exitCode: info.State.ExitCode,
-    oomKilled: info.State.OOMKilled,
-    hostPort: hostPort === undefined ? undefined : Number(hostPort),
-    labels: info.Config.Labels,
-    mounts: info.Mounts.map((mount): Mount => ({
-      type: mount.Type === 'bind' ? 'bind' : 'volume',
-      source: mount.Name ?? mount.Source,
-      target: mount.Destination,
-      readOnly: !mount.RW,
-    })),
-    image: info.Config.Image,
-    env: parseEnv(info.Config.Env),
-  };
-}
-
-function createOptions(
-  spec: ContainerSpec,
-  local: boolean,
-  hostPort: number,
-): Docker.ContainerCreateOptions {
-  const port = spec.publish && `${spec.publish.containerPort}/tcp`;
-  return {
-    name: spec.name,
-    Image: withTag(spec.image),
-    Labels: { ...spec.labels },
-    ...(spec.env && { Env: envList(spec.env) }),
-    ...(spec.entrypoint && { Entrypoint: [...spec.entrypoint] }),
-    ...(spec.command && { Cmd: [...spec.command] }),
-    ...(spec.user !== undefined && { User: spec.user }),
-    ...(port && { ExposedPorts: { [port]: {} } }),
-    HostConfig: {
-      Mounts: spec.mounts.map((mount) => ({
-        Type: mount.type,
-        Source: mount.source,
-        Target: mount.target,
-        ReadOnly: mount.readOnly ?? false,
-        ...(mount.noCopy && {
-          VolumeOptions: { NoCopy: true, Labels: {}, DriverConfig: { Name: '', Options: {} } },
-        }),
-      })),
-      // Test data is nobody else's business: a local engine publishes to this machine only.
-      ...(port &&
-        spec.publish && {
-          PortBindings: {
-            [port]: [{ HostIp: local ? '127.0.0.1' : '', HostPort: String(hostPort) }],
-          },
-        }),
-      ...(spec.network !== undefined && { NetworkMode: spec.network }),
-      ...(spec.memoryBytes !== undefined && { Memory: spec.memoryBytes }),
-      ...(spec.shmBytes !== undefined && { ShmSize: spec.shmBytes }),
-      ...(spec.confinedTo && {
-        NetworkMode: 'none',
-        ReadonlyRootfs: true,
-        CapDrop: ['ALL'],
-        CapAdd: [...spec.confinedTo],
-        SecurityOpt: ['no-new-privileges'],
-      }),
-    },
-  };
 }

@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
+
+const lineLimitBytes = 100;
 
 /** Our end of a FIFO whose other end a container opens. */
 export interface Fifo extends Disposable {
@@ -36,6 +39,8 @@ export function openFifo(path: string, direction: 'read' | 'write'): Fifo {
       writable: direction === 'write',
       allowHalfOpen: true,
     });
+    // Whoever uses the stream listens for its errors. Before and after, nobody does, and that must not end the process.
+    stream.on('error', () => undefined);
     return {
       stream,
       letGo,
@@ -47,5 +52,43 @@ export function openFifo(path: string, direction: 'read' | 'write'): Fifo {
   } catch (error) {
     letGo();
     throw error;
+  }
+}
+
+/** Up to the first newline, or to the end of a stream without one. What follows stays in the stream. */
+export async function readLine(stream: Readable, signal: AbortSignal): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let line = '';
+  const read = (): void => {
+    for (;;) {
+      const byte = stream.read(1) as Buffer | null;
+      if (byte === null) return;
+      if (byte[0] === 0x0a || line.length === lineLimitBytes) {
+        // At once: while somebody listens for "readable", the stream reads on.
+        stream.off('readable', read);
+        resolve(line);
+        return;
+      }
+      line += byte.toString('latin1');
+    }
+  };
+  const end = (): void => {
+    resolve(line);
+  };
+  const abort = (): void => {
+    reject(signal.reason as Error);
+  };
+  stream.on('readable', read);
+  stream.once('end', end);
+  stream.once('error', reject);
+  signal.addEventListener('abort', abort);
+  try {
+    signal.throwIfAborted();
+    return await promise;
+  } finally {
+    stream.off('readable', read);
+    stream.off('end', end);
+    stream.off('error', reject);
+    signal.removeEventListener('abort', abort);
   }
 }

@@ -3,7 +3,7 @@ import type { Labels } from './runtime.ts';
 const prefix = 'dev.snapvol.';
 
 /** What something was made for. */
-export type Purpose = 'database' | 'volume' | 'copy';
+export type Purpose = 'database' | 'volume' | 'copy' | 'restored';
 
 /** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
 export interface Owner {
@@ -37,12 +37,21 @@ export function scopeLabels(scope: string): Labels {
   return { [`${prefix}scope`]: scope };
 }
 
+/**
+ * For a volume that is made for the user to keep. It has no name and no run: whatever is removed by these, it stays.
+ */
+export function restoredLabels(scope: string, key: string): Labels {
+  return withPurpose({ ...scopeLabels(scope), [`${prefix}key`]: key }, 'restored');
+}
+
 export function withPurpose(labels: Labels, purpose: Purpose): Labels {
   return { ...labels, [`${prefix}purpose`]: purpose };
 }
 
 /** What a volume is called in a bundle (`data`, or its name in `volumes-extra`), and where it is mounted. */
 export const volumeNameLabel = `${prefix}volume`;
+/** On a database's container: what a later `save` must know of it, as JSON. */
+export const recordLabel = `${prefix}record`;
 export const engineLabel = `${prefix}engine`;
 export const runLabel = `${prefix}run`;
 export const nameLabel = `${prefix}name`;

@@ -1,8 +1,8 @@
 import { Transform, type TransformCallback } from 'node:stream';
 
-import { AppError } from '../errors.ts';
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
-import { blockBytes, isZero, notTar, parseSize, readHeader } from './tar-header.ts';
+import { extensionTypes, readExtension, type Extension } from './tar-extension.ts';
+import { blockBytes, isZero, notTar, readHeader } from './tar-header.ts';
 
 /** Long names and extended headers are held in memory until the entry they belong to is known. */
 const extensionLimitBytes = 1024 * 1024;
@@ -16,7 +16,6 @@ export interface TarSummary {
   readonly tarBytes: number;
   readonly entries: number;
   readonly features: readonly ArchiveFeature[];
-  readonly droppedCount: number;
   /** The header blocks of the root folder's own entry, extended headers first; empty where it has none. */
   readonly root: readonly Buffer[];
   /** What was left out, in words; none where nothing was. */
@@ -33,27 +32,30 @@ export interface TarSummary {
  * https://www.gnu.org/software/tar/manual/html_node/Standard.html
  */
 export class TarFilter extends Transform {
+  /** Bytes read so far, those that were left out too. */
+  inputBytes = 0;
   readonly #onBytes: ((bytes: number) => void) | undefined;
   readonly #features = new Set<ArchiveFeature>();
-  readonly #dropped: string[] = [];
-  #droppedCount = 0;
+  /** Names (latin1) of what was left out: a further hard link to it cannot be kept either. */
+  readonly #dropped = new Set<string>();
   #root: readonly Buffer[] = [];
   #tarBytes = 0;
   #entries = 0;
 
-  /** Blocks of the header being read; chunks may end anywhere. */
+  /** The part so far of the header block being read; chunks may end anywhere. */
   #block: Buffer = Buffer.alloc(0);
   /** Content (with padding) of the current entry still to come, and what becomes of it. */
   #contentBytes = 0;
   #content: 'pass' | 'drop' | 'hold' = 'pass';
-  /** Extended headers waiting for their entry. */
+  /** Extended headers with their content, and what they say, waiting for their entry. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #extension: { type: string; sizeBytes: number; chunks: Buffer[] } | undefined;
-  /** From a pax extended header: the true size of the next entry, where it does not fit the header. */
-  #nextSizeBytes: number | undefined;
+  #next: Extension = { features: [] };
   #zeroBlocks = 0;
+  #output: Buffer[] = [];
 
+  /** @param onBytes called with the number of bytes read so far; what it throws breaks the stream */
   constructor(onBytes?: (bytes: number) => void) {
     super({ highWaterMark: 1024 * 1024 });
     this.#onBytes = onBytes;
@@ -64,7 +66,6 @@ export class TarFilter extends Transform {
       tarBytes: this.#tarBytes,
       entries: this.#entries,
       features: [...this.#features].sort(),
-      droppedCount: this.#droppedCount,
       root: this.#root,
       notes: this.#notes(),
     };
@@ -72,27 +73,33 @@ export class TarFilter extends Transform {
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     try {
+      this.inputBytes += chunk.length;
+      this.#onBytes?.(this.inputBytes);
       this.#consume(chunk);
-      this.#onBytes?.(this.#tarBytes);
-      done();
+      // One piece for each chunk: three for each small file would cost more than all the rest.
+      const output = Buffer.concat(this.#output);
+      this.#output = [];
+      if (output.length > 0) done(null, output);
+      else done();
     } catch (error) {
       done(error as Error);
     }
   }
 
   override _flush(done: TransformCallback): void {
-    if (this.#zeroBlocks >= 2) done();
-    else
-      done(
-        new AppError('snapshot-corrupt', 'the tar stream ends in the middle: it has no end mark'),
-      );
+    done(this.#zeroBlocks < 2 ? notTar('it ends in the middle') : null);
   }
 
   #notes(): string[] {
-    if (this.#droppedCount === 0) return [];
-    const more = this.#droppedCount - this.#dropped.length;
+    if (this.#dropped.size === 0) return [];
+    const names = [...this.#dropped].slice(0, shownNames).map((name) =>
+      Buffer.from(name, 'latin1')
+        .toString('utf8')
+        .replace(/\p{Cc}/gu, '?'),
+    );
+    const more = this.#dropped.size - names.length;
     return [
-      `left out FIFOs and device nodes: ${this.#dropped.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+      `left out FIFOs and device nodes: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
     ];
   }
 
@@ -104,7 +111,6 @@ export class TarFilter extends Transform {
         at += part.length;
         this.#contentBytes -= part.length;
         this.#takeContent(part);
-        if (this.#contentBytes === 0) this.#endContent();
         continue;
       }
       const part = chunk.subarray(at, at + blockBytes - this.#block.length);
@@ -123,57 +129,60 @@ export class TarFilter extends Transform {
     if (this.#content === 'hold') {
       this.#hold(part);
       this.#extension?.chunks.push(part);
-    }
-  }
-
-  #endContent(): void {
-    const extension = this.#extension;
-    if (!extension) return;
-    this.#extension = undefined;
-    if (extension.type === 'x' || extension.type === 'g') {
-      this.#readPaxRecords(Buffer.concat(extension.chunks).subarray(0, extension.sizeBytes));
+      if (this.#contentBytes === 0) this.#endExtension();
     }
   }
 
   #takeBlock(block: Buffer): void {
     if (isZero(block)) {
+      if (this.#held.length > 0) throw notTar('an extended header without its entry');
       this.#zeroBlocks += 1;
       this.#emit(block);
       return;
     }
     if (this.#zeroBlocks > 0) throw notTar('a header follows the end mark');
     const header = readHeader(block);
-    if ('xgLK'.includes(header.type)) {
+    if (extensionTypes.includes(header.type)) {
       this.#hold(block);
       this.#extension = { type: header.type, sizeBytes: header.sizeBytes, chunks: [] };
       this.#expectContent(header.sizeBytes, 'hold');
+      if (this.#contentBytes === 0) this.#endExtension();
       return;
     }
-    const sizeBytes = this.#nextSizeBytes ?? header.sizeBytes;
-    this.#nextSizeBytes = undefined;
-    const held = this.#held;
+    if (!'01234567'.includes(header.type))
+      throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
+
+    const { name, linkName, sizeBytes } = { ...header, ...this.#next };
+    const blocks = [...this.#held, block];
+    const { features } = this.#next;
     this.#held = [];
     this.#heldBytes = 0;
-    if ('346'.includes(header.type)) {
-      this.#droppedCount += 1;
-      if (this.#dropped.length < shownNames) this.#dropped.push(header.name);
-      this.#expectContent(sizeBytes, 'drop');
+    this.#next = { features: [] };
+    // Links, symlinks, folders and nodes have no content, whatever their size field says.
+    const contentBytes = '07'.includes(header.type) ? sizeBytes : 0;
+    if ('346'.includes(header.type) || (header.type === '1' && this.#dropped.has(linkName))) {
+      this.#dropped.add(name);
+      this.#expectContent(contentBytes, 'drop');
       return;
     }
-    if (!'01257'.includes(header.type))
-      throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
     this.#entries += 1;
-    if (header.type === '5' && header.name === './') this.#root = [...held, block];
-    for (const part of held) this.#emit(part);
-    this.#emit(block);
-    // Links, symlinks and folders have no content, whatever their size field says.
-    this.#expectContent('07'.includes(header.type) ? sizeBytes : 0, 'pass');
+    for (const feature of features) this.#features.add(feature);
+    if (header.type === '5' && name === './') this.#root = blocks;
+    for (const part of blocks) this.#emit(part);
+    this.#expectContent(contentBytes, 'pass');
   }
 
   #expectContent(sizeBytes: number, content: 'pass' | 'drop' | 'hold'): void {
     this.#content = content;
     this.#contentBytes = Math.ceil(sizeBytes / blockBytes) * blockBytes;
-    if (this.#contentBytes === 0) this.#endContent();
+  }
+
+  #endExtension(): void {
+    if (!this.#extension) return;
+    const { type, sizeBytes, chunks } = this.#extension;
+    this.#extension = undefined;
+    const said = readExtension(type, Buffer.concat(chunks).subarray(0, sizeBytes));
+    this.#next = { ...this.#next, ...said, features: [...this.#next.features, ...said.features] };
   }
 
   #hold(part: Buffer): void {
@@ -185,26 +194,6 @@ export class TarFilter extends Transform {
 
   #emit(part: Buffer): void {
     this.#tarBytes += part.length;
-    this.push(part);
-  }
-
-  /** Records are `LENGTH KEY=VALUE\n`; LENGTH counts itself. Times alone are no feature: skipping them does no harm. */
-  #readPaxRecords(records: Buffer): void {
-    let at = 0;
-    while (at < records.length) {
-      const space = records.indexOf(0x20, at);
-      const length = Number(records.toString('latin1', at, space));
-      if (space < 0 || !Number.isInteger(length) || length < 5 || at + length > records.length) {
-        throw notTar('a broken extended header');
-      }
-      const equals = records.indexOf(0x3d, space);
-      const key = records.toString('latin1', space + 1, equals);
-      const value = records.toString('latin1', equals + 1, at + length - 1);
-      if (key === 'size') this.#nextSizeBytes = parseSize(value);
-      if (key.startsWith('GNU.sparse.')) this.#features.add('sparse');
-      else if (key.startsWith('SCHILY.')) this.#features.add('xattrs');
-      else if (!['mtime', 'atime', 'ctime'].includes(key)) this.#features.add('pax');
-      at += length;
-    }
+    this.#output.push(part);
   }
 }

@@ -1,7 +1,7 @@
 import { PassThrough, Readable } from 'node:stream';
 
 import { AppError, messageOf } from '../errors.ts';
-import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
+import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { blockBytes, renamed } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
@@ -20,7 +20,7 @@ const lostNotes = [
 
 /**
  * The way that works everywhere: the Engine's own get and put of archives, on a container that never runs. For remote
- * and rootless engines, Podman, and images without a tar.
+ * and rootless engines, Podman, and images without GNU tar.
  */
 export async function saveArchive(
   { runtime, zstd }: ArchiveOptions,
@@ -53,14 +53,13 @@ export async function restoreArchive(
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
   const [read, put] = await Promise.allSettled([
     readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
-    // A failed put no longer reads: end the stream, so that the other side notices.
     runtime.putArchive(helper.id, mountPoint, upload, signal).catch((error: unknown) => {
+      // A failed put no longer reads: end the stream, so that the other side notices.
       upload.destroy();
       throw error;
     }),
   ]);
-  signal.throwIfAborted();
-  if (read.status === 'rejected' && isCorrupt(read.reason)) throw read.reason;
+  if (read.status === 'rejected' && !(read.reason instanceof BrokenOff)) throw read.reason;
   if (put.status === 'rejected') throw copyFailed(target, put.reason);
   if (read.status === 'rejected') throw read.reason;
   await setRoot(runtime, helper.id, read.value.root, signal);
@@ -87,10 +86,6 @@ async function setRoot(
   await runtime.putArchive(id, '/', Readable.from([tar]), signal);
 }
 
-function isCorrupt(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'snapshot-corrupt';
-}
-
 function copyFailed(target: CopyTarget, error: unknown): AppError {
   if (error instanceof AppError && error.code !== 'internal') return error;
   return new AppError(
@@ -106,24 +101,23 @@ async function createHelper(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<AsyncDisposable & { readonly id: string }> {
-  const id = await runtime.createContainer(
-    {
-      name: `${target.volume}-${direction}`,
-      image: target.image,
-      labels: target.labels,
-      // Never started; an image without an entry point needs some name here all the same.
-      entrypoint: ['never-started'],
-      mounts: [
-        {
-          type: 'volume',
-          source: target.volume,
-          target: mountPoint,
-          readOnly: direction === 'save',
-          noCopy: true,
-        },
-      ],
-    },
-    signal,
-  );
+  // Without the signal: an aborted request may leave a container whose id nobody knows.
+  signal.throwIfAborted();
+  const id = await runtime.createContainer({
+    name: `${target.volume}-${direction}`,
+    image: target.image,
+    labels: target.labels,
+    // Never started; an image without an entry point needs some name here all the same.
+    entrypoint: ['never-started'],
+    mounts: [
+      {
+        type: 'volume',
+        source: target.volume,
+        target: mountPoint,
+        readOnly: direction === 'save',
+        noCopy: true,
+      },
+    ],
+  });
   return { id, [Symbol.asyncDispose]: () => runtime.removeContainer(id) };
 }

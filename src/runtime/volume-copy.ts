@@ -1,12 +1,11 @@
-import { rm } from 'node:fs/promises';
-
-import { AppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { OnBytes } from './archive-file.ts';
+import { BrokenOff, type OnBytes } from './archive-file.ts';
+import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
-import type { CopyMethod, VolumeCopier } from './volume-copier.ts';
-import { PipeUnavailable, restorePipe, savePipe } from './volume-pipe.ts';
+import type { CopyMethod, CopyTarget, VolumeCopier } from './volume-copier.ts';
+import { restorePipe, savePipe } from './volume-pipe.ts';
 
 export interface CopierOptions {
   readonly runtime: ContainerRuntime;
@@ -23,27 +22,50 @@ export interface CopierOptions {
 
 /** The two ways of copying behind one interface. */
 export function createVolumeCopier(options: CopierOptions): VolumeCopier {
-  const { runtime, log, scratchDir, zstd, method, sharesFileSystem } = options;
+  const { runtime, log, method, sharesFileSystem } = options;
 
   /** Tries the pipe, unless it is ruled out; its unavailability shows before anything was copied. */
-  async function choose<T>(pipe: () => Promise<T>, archive: () => Promise<T>): Promise<T> {
+  async function choose<T>(
+    signal: AbortSignal,
+    pipe: () => Promise<T>,
+    archive: () => Promise<T>,
+  ): Promise<T> {
     if (method === 'archive' || (method === 'auto' && !sharesFileSystem)) return archive();
     try {
       return await pipe();
     } catch (error) {
+      signal.throwIfAborted();
       if (!(error instanceof PipeUnavailable)) throw error;
       if (method === 'pipe') {
         throw new AppError(
           'copy-failed',
           `the copy method "pipe" is not possible here: ${error.message}`,
-          {
-            cause: error,
-            hint: 'Use "auto" or "archive"',
-          },
+          { cause: error, hint: 'Use "auto" or "archive"' },
         );
       }
       log.debug(`copying through the archive API: ${error.message}`);
       return archive();
+    }
+  }
+
+  /** One copy: of a volume that exists, and with every failure an AppError. */
+  async function copy<T>(
+    { volume }: CopyTarget,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      // The engine makes a volume that is mounted and not there, empty and without labels.
+      if (!(await runtime.findVolume(volume, signal)))
+        throw new AppError('copy-failed', `there is no volume ${volume}`);
+      return await work();
+    } catch (error) {
+      const first = firstOf(error);
+      // A copy that is cut off fails in many ways; they all mean this.
+      if (signal.aborted) throw new AppError('cancelled', 'cancelled', { cause: first });
+      if (first instanceof BrokenOff)
+        throw new AppError('copy-failed', first.message, { cause: first });
+      throw toAppError(first);
     }
   }
 
@@ -54,46 +76,33 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
     };
 
   return {
-    async save(target, archiveFile, compression, signal) {
+    save(target, archiveFile, compression, signal) {
       const onBytes = reporting(`saving ${target.volume}`);
-      try {
-        return await choose(
-          () =>
-            savePipe(
-              { runtime, scratchDir, zstd },
-              target,
-              archiveFile,
-              compression,
-              signal,
-              onBytes,
-            ),
-          () => saveArchive({ runtime, zstd }, target, archiveFile, compression, signal, onBytes),
-        );
-      } catch (error) {
-        await rm(archiveFile, { force: true });
-        throw error;
-      }
+      const args = [options, target, archiveFile, compression, signal, onBytes] as const;
+      return copy(target, signal, () =>
+        choose(
+          signal,
+          () => savePipe(...args),
+          () => saveArchive(...args),
+        ),
+      );
     },
 
     restore(target, archiveFile, expected, signal) {
       const onBytes = reporting(`restoring ${target.volume}`, expected.tarBytes);
-      return choose<CopyMethod>(
-        async () => {
-          await restorePipe(
-            { runtime, scratchDir, zstd },
-            target,
-            archiveFile,
-            expected,
-            signal,
-            onBytes,
-          );
-          return 'pipe';
-        },
-        async () => {
-          await restoreArchive({ runtime, zstd }, target, archiveFile, expected, signal, onBytes);
-          return 'archive';
-        },
+      const args = [options, target, archiveFile, expected, signal, onBytes] as const;
+      return copy(target, signal, () =>
+        choose<CopyMethod>(
+          signal,
+          () => restorePipe(...args).then(() => 'pipe'),
+          () => restoreArchive(...args).then(() => 'archive'),
+        ),
       );
     },
   };
+}
+
+/** What went wrong first, where removing the helper failed as well. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }

@@ -11,6 +11,65 @@ export const manifestFileName = 'manifest.json';
 export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;
 export type ArchiveFeature = (typeof archiveFeatures)[number];
 
+export interface KeyPart {
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface ManifestVolume {
+  /** `data` for the database's own, else the name given in `volumes-extra`. */
+  readonly name: string;
+  readonly mountPath: string;
+  /** File name in the bundle. */
+  readonly archive: string;
+  readonly compression: 'zstd' | 'none';
+  readonly archiveBytes: number;
+  readonly sha256: string;
+  readonly tarBytes: number;
+  readonly entries: number;
+  readonly features: readonly ArchiveFeature[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * `manifest.json` of a snapshot. Field by field in docs/snapshot-format.md. Written out instead of inferred from the
+ * schema: users of the library would need the schema's package for its types.
+ */
+export interface Manifest {
+  readonly format: typeof formatVersion;
+  readonly key: string;
+  readonly keyParts: readonly KeyPart[];
+  readonly createdAt: string;
+  readonly createdBy: string;
+  readonly engine: {
+    readonly id: string;
+    /** Version of the data on disk as the engine itself notes it, e.g. `17` of PG_VERSION. */
+    readonly dataVersion: string | null;
+    readonly dataPath: string;
+  };
+  readonly image: {
+    readonly reference: string;
+    readonly id: string;
+    readonly digest: string | null;
+    readonly os: string;
+    readonly architecture: string;
+  };
+  readonly credentials: {
+    readonly user: string;
+    readonly database: string;
+    readonly passwordHash: string;
+  };
+  readonly consistency: {
+    readonly method: 'stop';
+    readonly exitCode: number;
+    /** What the engine itself says of its shutdown, in its words. */
+    readonly mark: string;
+  };
+  readonly volumes: readonly ManifestVolume[];
+  readonly provenance: Readonly<Record<string, string>>;
+  readonly seedSeconds: number | null;
+}
+
 const bytes = v.pipe(v.number(), v.integer(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a sha256 in hexadecimal'));
@@ -21,7 +80,6 @@ const absolutePath = v.pipe(v.string(), v.startsWith('/'));
 const keyPart = v.strictObject({ name: v.string(), value: v.string() });
 
 const volume = v.strictObject({
-  /** `data` for the database's own, else the name given in `volumes-extra`. */
   name: fileName,
   mountPath: absolutePath,
   archive: fileName,
@@ -34,7 +92,7 @@ const volume = v.strictObject({
   notes: v.array(v.string()),
 });
 
-const manifest = v.strictObject({
+const manifest: v.GenericSchema<unknown, Manifest> = v.strictObject({
   format: v.literal(formatVersion),
   key: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
   keyParts: v.array(keyPart),
@@ -42,7 +100,6 @@ const manifest = v.strictObject({
   createdBy: v.string(),
   engine: v.strictObject({
     id: v.string(),
-    /** Version of the data on disk as the engine itself notes it, e.g. `17` of PG_VERSION. */
     dataVersion: v.nullable(v.string()),
     dataPath: absolutePath,
   }),
@@ -57,18 +114,12 @@ const manifest = v.strictObject({
   consistency: v.strictObject({
     method: v.picklist(['stop']),
     exitCode: v.number(),
-    /** What the engine itself says of its shutdown, in its words. */
     mark: v.string(),
   }),
   volumes: v.pipe(v.array(volume), v.minLength(1)),
   provenance: v.record(v.string(), v.string()),
   seedSeconds: v.nullable(seconds),
 });
-
-/** `manifest.json` of a snapshot. Field by field in docs/snapshot-format.md. */
-export type Manifest = v.InferOutput<typeof manifest>;
-export type ManifestVolume = v.InferOutput<typeof volume>;
-export type KeyPart = v.InferOutput<typeof keyPart>;
 
 /** The bytes of `manifest.json`: same manifest, same bytes. */
 export function encodeManifest(value: Manifest): string {

@@ -50,10 +50,7 @@ export function createArtifactStore({ log, retentionDays }: ArtifactOptions): Sn
     async find({ primary, prefixes }: Lookup, signal: AbortSignal): Promise<Found | undefined> {
       if ((await lookUp(primary, signal)) !== undefined) return { key: primary, exact: true };
       if (prefixes.length === 0) return undefined;
-      const outcome = await call(
-        (library) => library.default.listArtifacts({ latest: true }),
-        signal,
-      );
+      const outcome = await call((library) => library.default.listArtifacts(), signal);
       if (!outcome.ok) throw unavailable('could not list the artifacts of this run', outcome);
       // Ids grow, so the greatest is the newest.
       const keys = outcome.value.artifacts
@@ -88,9 +85,7 @@ export function createArtifactStore({ log, retentionDays }: ArtifactOptions): Sn
           await moveBundle(scratch, bundleDir);
           return true;
         }
-        if (await isNotFound(outcome.error)) return false;
-        const gone = (await lookUp(key, signal)) === undefined;
-        if (gone) return false;
+        if ((await lookUp(key, signal)) === undefined) return false;
         throw unavailable(`could not load ${key}`, outcome);
       } finally {
         const tidied = ended.then(() => rm(scratch, { recursive: true, force: true }));

@@ -41,10 +41,7 @@ class FileStore implements ListableStore {
     return translated(`look for ${primary} in ${this.name}`, signal, async () => {
       // The names first: whatever is wrong with DIR itself shows here, and is not taken for an absent snapshot.
       const names = await this.#names();
-      const exact = folderName(primary);
-      if (names.includes(exact) && (await isSnapshot(join(this.#dir, exact)))) {
-        return { key: primary, exact: true };
-      }
+      if (await isSnapshot(this.#folder(primary))) return { key: primary, exact: true };
       for (const prefix of prefixes) {
         const matches = await this.#entries(names, (key) => key.startsWith(prefix), signal);
         if (matches[0]) return { key: matches[0].key, exact: false };
@@ -60,7 +57,7 @@ class FileStore implements ListableStore {
       }
       let whole = false;
       try {
-        whole = await loadFolder(join(this.#dir, folderName(key)), bundleDir, signal);
+        whole = await loadFolder(this.#folder(key), bundleDir, signal);
       } finally {
         if (!whole) await empty(bundleDir);
       }
@@ -100,7 +97,7 @@ class FileStore implements ListableStore {
 
   readFile(key: string, fileName: string, signal: AbortSignal): Promise<Buffer | undefined> {
     return translated(`read ${fileName} of ${key} in ${this.name}`, signal, async () => {
-      const folder = join(this.#dir, folderName(key));
+      const folder = this.#folder(key);
       // A name that leads elsewhere is not the name of a file in there.
       if (!(await filesOf(folder)).includes(fileName)) return undefined;
       return orElse(readFile(join(folder, fileName), { signal }), undefined, ['ENOENT']);
@@ -109,7 +106,7 @@ class FileStore implements ListableStore {
 
   remove(key: string, signal: AbortSignal): Promise<boolean> {
     return translated(`remove ${key} from ${this.name}`, signal, async () => {
-      const folder = join(this.#dir, folderName(key));
+      const folder = this.#folder(key);
       if (!(await isSnapshot(folder))) return false;
       // Away at once for everybody, then file by file.
       const staging = stagingPath(this.#dir);
@@ -118,6 +115,10 @@ class FileStore implements ListableStore {
       await rm(staging, { recursive: true, force: true });
       return true;
     });
+  }
+
+  #folder(key: string): string {
+    return join(this.#dir, folderName(key));
   }
 
   #names(): Promise<string[]> {

@@ -21,6 +21,9 @@ export interface StoreTools extends Tools {
   readonly store: SnapshotStore;
 }
 
+/** For what only looks at stored snapshots: no container engine is needed. */
+export type SnapshotTools = Pick<StoreTools, 'store' | 'log' | 'clock' | 'scratchDir'>;
+
 /** Who runs, for labels and for the manifest. */
 export interface RunIdentity {
   readonly owner: Owner;

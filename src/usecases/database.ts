@@ -2,16 +2,19 @@ import { extractOne, packFiles } from '../runtime/small-tar.ts';
 import type { Endpoint, Env } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { logTailLines, waitUntilReady } from '../runtime/health.ts';
-import { labelsFor, type Owner } from '../runtime/labels.ts';
+import { engineLabel, labelsFor, recordLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
 import type { Settings } from '../settings.ts';
 import type { Tools } from './context.ts';
 import type { Plan } from './plan.ts';
+import { encodeRecord } from './record.ts';
 
 /** A database that serves. */
 export interface Database {
   readonly id: string;
   readonly endpoint: Endpoint;
+  /** The port published on the host, to be published again; in a network there may be none. */
+  readonly hostPort: number | undefined;
 }
 
 /**
@@ -35,7 +38,11 @@ export async function launch(
     {
       name: plan.containerName,
       image: plan.image.reference,
-      labels: labelsFor(owner, 'database'),
+      labels: {
+        ...labelsFor(owner, 'database'),
+        [engineLabel]: engine.id,
+        [recordLabel]: encodeRecord(plan, settings),
+      },
       env: plan.containerEnv,
       ...(plan.args.length > 0 && { command: plan.args }),
       mounts: plan.volumes.map(({ volume, mountPath }) => ({
@@ -63,16 +70,18 @@ export async function launch(
     signal,
   );
 
-  if (settings.network !== undefined) {
-    return { id, endpoint: { ...credentials, host: plan.containerName, port: containerPort } };
-  }
   const [state, info] = await Promise.all([runtime.inspectContainer(id, signal), runtime.info()]);
-  if (state?.hostPort === undefined) {
+  const boundPort = state?.hostPort;
+  if (state?.running !== true || (published && boundPort === undefined)) {
     throw new AppError('container-unhealthy', 'the database has stopped right after it was ready', {
       details: await runtime.logs(id, logTailLines),
     });
   }
-  return { id, endpoint: { ...credentials, host: info.host, port: state.hostPort } };
+  const { host, port } =
+    settings.network === undefined && boundPort !== undefined
+      ? { host: info.host, port: boundPort }
+      : { host: plan.containerName, port: containerPort };
+  return { id, endpoint: { ...credentials, host, port }, hostPort: boundPort };
 }
 
 /** What the data folder of a stopped database says of itself, and how the server ended. */
@@ -155,6 +164,7 @@ export async function runUserScript(
       code,
       `the database ended during ${what} (exit code ${state?.exitCode ?? '?'})`,
       {
+        hint: 'Its last log lines are below',
         details: await runtime.logs(id, logTailLines),
       },
     );

@@ -1,7 +1,7 @@
 import type { Credentials, Engine, Env } from '../engines/engine.ts';
 import { labelsFor, engineLabel, volumeNameLabel } from '../runtime/labels.ts';
 import type { ImageFacts, Labels } from '../runtime/runtime.ts';
-import type { Settings } from '../settings.ts';
+import type { ExtraVolume, Settings } from '../settings.ts';
 import type { Target } from '../snapshot/compatibility.ts';
 import { readFiles } from '../snapshot/key-files.ts';
 import {
@@ -12,7 +12,7 @@ import {
   type KeyFile,
   type KeyParts,
 } from '../snapshot/key.ts';
-import { formatVersion } from '../snapshot/manifest.ts';
+import { formatVersion, type KeyPart, type Manifest } from '../snapshot/manifest.ts';
 import type { RunIdentity } from './context.ts';
 
 /** One volume of a database: its name in the bundle, in the engine, and where it is mounted. */
@@ -53,19 +53,14 @@ export async function makePlan(
   const keyFiles = await readFiles('key-files', settings.keyFiles, who.cwd);
   const passwordHash = passwordFingerprint(password, user, database);
   const keyParts: KeyParts = [
-    { name: 'format', value: String(formatVersion) },
-    { name: 'engine', value: engine.id },
-    { name: 'image', value: settings.image },
-    { name: 'architecture', value: image.architecture },
-    { name: 'user', value: user },
-    { name: 'database', value: database },
-    { name: 'password', value: passwordHash },
-    { name: 'data-path', value: location.dataPath },
+    ...dataParts(
+      engine.id,
+      { reference: settings.image, architecture: image.architecture },
+      { user, database, passwordHash },
+      location.dataPath,
+      settings.extraVolumes,
+    ),
     { name: 'args', value: settings.args.join(' ') },
-    ...settings.extraVolumes.map(({ name, mountPath }) => ({
-      name: `volume ${name}`,
-      value: mountPath,
-    })),
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({
       name: `env ${name}`,
@@ -109,4 +104,25 @@ export async function makePlan(
       credentials: { user, database, passwordHash },
     },
   };
+}
+
+/** The parts of a key that can be told from a database as it is; `start` adds what went into making it. */
+export function dataParts(
+  engineId: string,
+  image: Pick<ImageFacts, 'reference' | 'architecture'>,
+  { user, database, passwordHash }: Manifest['credentials'],
+  dataPath: string,
+  extraVolumes: readonly ExtraVolume[],
+): KeyPart[] {
+  return [
+    { name: 'format', value: String(formatVersion) },
+    { name: 'engine', value: engineId },
+    { name: 'image', value: image.reference },
+    { name: 'architecture', value: image.architecture },
+    { name: 'user', value: user },
+    { name: 'database', value: database },
+    { name: 'password', value: passwordHash },
+    { name: 'data-path', value: dataPath },
+    ...extraVolumes.map(({ name, mountPath }) => ({ name: `volume ${name}`, value: mountPath })),
+  ];
 }

@@ -6,7 +6,7 @@ import { AppError, explain } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { withPurpose } from '../runtime/labels.ts';
 import { openBundle, writeBundle, type Bundle } from '../snapshot/bundle.ts';
-import { misfit } from '../snapshot/compatibility.ts';
+import { misfit, type Target } from '../snapshot/compatibility.ts';
 import { formatVersion, type Manifest, type ManifestVolume } from '../snapshot/manifest.ts';
 import type { Compression } from '../runtime/volume-copier.ts';
 import type { Found } from '../stores/store.ts';
@@ -41,6 +41,14 @@ export async function takeSnapshot(
         `${formatBytes(written.archiveBytes)} in ${secondsSince(clock, startMs)} s (${method})`,
     );
     for (const note of notes) log.info(`volume ${name}: ${note}`);
+    // Engines that leave no mark of their own cannot tell. The root folder is an entry, too.
+    if (name === 'data' && written.entries <= 1) {
+      throw new AppError(
+        'unclean-shutdown',
+        `the volume of the database (${mountPath}) is empty: it would be an empty snapshot`,
+        { hint: 'The database keeps its data elsewhere: see "data-path"' },
+      );
+    }
     volumes.push({
       name,
       mountPath,
@@ -54,8 +62,14 @@ export async function takeSnapshot(
   return writeBundle(dir, describe(volumes));
 }
 
+/** Where the data of a snapshot comes from: a plan, or a database that is there already. */
+export type SnapshotSource = Pick<
+  Plan,
+  'engine' | 'image' | 'dataPath' | 'volumes' | 'key' | 'keyParts'
+> & { readonly target: Pick<Target, 'credentials'> };
+
 export function describeSnapshot(
-  plan: Plan,
+  plan: SnapshotSource,
   stop: CleanStop,
   now: Date,
   provenance: Readonly<Record<string, string>>,
@@ -134,7 +148,7 @@ const reasonCodes: ReadonlySet<AppError['code']> = new Set([
 
 /** The bundle, opened, in the scratch folder. `undefined` when the snapshot has gone since it was found. */
 export async function loadBundle(
-  { store, scratchDir }: StoreTools,
+  { store, scratchDir }: Pick<StoreTools, 'store' | 'scratchDir'>,
   found: Found,
   signal: AbortSignal,
 ): Promise<Bundle | undefined> {

@@ -1,0 +1,72 @@
+import { AppError, toAppError } from '../errors.ts';
+import { version } from '../version.ts';
+import { parseArguments, type Invocation } from './args.ts';
+import { exitCodes } from './exit-codes.ts';
+import { commandHelp, generalHelp } from './help.ts';
+import { createTerminalLog, type TerminalLog, type Verbosity } from './log.ts';
+import { errorView, toJson } from './output.ts';
+import { runs } from './run.ts';
+import { readSurroundings } from './surroundings.ts';
+
+/**
+ * Runs one command and resolves with the exit code. The only try/catch of the tool. SIGINT and SIGTERM cancel: what
+ * the command made is removed first. A second one ends the process at once.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  const cancel = (): void => {
+    if (controller.signal.aborted) process.exit(exitCodes.cancelled);
+    controller.abort();
+  };
+  process.on('SIGINT', cancel).on('SIGTERM', cancel);
+  // Whoever reads the output may have seen enough of it (`snapvol list | head`).
+  process.stdout.on('error', () => undefined);
+  // Until the arguments are understood, they are only looked at for how to show that they are wrong.
+  let json = argv.includes('--json');
+  let log = createTerminalLog(process.stderr, 'normal');
+  try {
+    const invocation = parseArguments(argv);
+    if (invocation.kind === 'command') {
+      json = invocation.given.values['json'] === 'true';
+      log = createTerminalLog(process.stderr, verbosityOf(invocation.given.values));
+    }
+    const text = await outputOf(invocation, json, log, controller.signal);
+    log.close();
+    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    return 0;
+  } catch (thrown) {
+    const error = controller.signal.aborted
+      ? new AppError('cancelled', 'cancelled', { cause: thrown })
+      : toAppError(thrown);
+    if (json) process.stdout.write(`${toJson(errorView(error, (text) => log.redact(text)))}\n`);
+    else log.error(error);
+    return exitCodes[error.code];
+  } finally {
+    log.close();
+    process.off('SIGINT', cancel).off('SIGTERM', cancel);
+  }
+}
+
+async function outputOf(
+  invocation: Invocation,
+  json: boolean,
+  log: TerminalLog,
+  signal: AbortSignal,
+): Promise<string> {
+  switch (invocation.kind) {
+    case 'version':
+      return version;
+    case 'help':
+      return invocation.command ? commandHelp(invocation.command) : generalHelp();
+    case 'command': {
+      const run = runs[invocation.command.name];
+      const view = await run(invocation.given, readSurroundings(log), signal);
+      return json ? toJson(view.json) : view.text;
+    }
+  }
+}
+
+function verbosityOf(values: Readonly<Record<string, string>>): Verbosity {
+  if (values['verbose'] === 'true') return 'verbose';
+  return values['quiet'] === 'true' ? 'quiet' : 'normal';
+}

@@ -1,0 +1,33 @@
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { Surroundings } from '../compose.ts';
+import type { Log } from '../log.ts';
+
+export interface CliSurroundings extends Surroundings {
+  /** Where `--store` is not given. */
+  readonly defaultStore: string;
+}
+
+/** All that is taken from the process, in one place. */
+export function readSurroundings(log: Log): CliSurroundings {
+  const { env } = process;
+  return {
+    log,
+    tempDir: env['TMPDIR'] || tmpdir(),
+    cwd: process.cwd(),
+    env,
+    // stdout is for the result alone.
+    outputFd: 2,
+    defaultStore: defaultStore(env, homedir()),
+  };
+}
+
+/** `$SNAPVOL_STORE`, else a folder where the user's data belongs. Variables that are set but empty count as not set. */
+export function defaultStore(
+  env: Readonly<Record<string, string | undefined>>,
+  home: string,
+): string {
+  const dataDir = env['XDG_DATA_HOME'] || join(home, '.local', 'share');
+  return env['SNAPVOL_STORE'] || `file:${join(dataDir, 'snapvol')}`;
+}

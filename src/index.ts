@@ -1,0 +1,66 @@
+/**
+ * snapvol as a library: the use cases behind the action and the command-line tool, typed.
+ *
+ * ```ts
+ * const settings = parseSettings({ image: 'postgres:17', port: '0' }, { defaultStore: 'file:/var/cache/snapvol' });
+ * const around = { log: silentLog, tempDir: tmpdir(), cwd: process.cwd(), env: process.env, outputFd: 2 } as const;
+ * await using composed = await composeStoreTools(around, settings.copy, settings.store);
+ * const owner = { run: randomUUID(), name: settings.name, scope: 'my-tests' };
+ * const who = { owner, provenance: {}, cwd: around.cwd, untrusted: undefined };
+ * const { url } = await start(composed.tools, settings, who, signal);
+ * // ...
+ * await stop(composed.tools, owner);
+ * ```
+ *
+ * Every failure is an {@link AppError} with a code. Every long operation takes an AbortSignal; when it fires, what the
+ * operation made is removed and it rejects. Nothing happens at import.
+ */
+import type { Log } from './log.ts';
+
+export { AppError, type ErrorCode, type ErrorContext } from './errors.ts';
+export type { Log, Progress } from './log.ts';
+export { version } from './version.ts';
+
+export { inputNames, parseSettings } from './settings.ts';
+export type { CopySettings, InputName, RawInputs, Settings, SettingsContext } from './settings.ts';
+export { parseStore, type StoreLocation } from './stores/location.ts';
+
+export { composeSnapshotTools, composeStore, composeStoreTools, composeTools } from './compose.ts';
+export type { Composition, Surroundings } from './compose.ts';
+export type { RunIdentity, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
+export type { Owner } from './runtime/labels.ts';
+export type { Entry, Found, ListableStore, Lookup, SnapshotStore } from './stores/store.ts';
+
+export { start } from './usecases/start.ts';
+export type { SaveOutcome, Seconds, StartReport } from './usecases/report.ts';
+export { requireNameFree } from './usecases/started.ts';
+export { stop } from './usecases/stop.ts';
+export type { Removed } from './usecases/remove.ts';
+export { save, type SaveReport, type SaveRequest } from './usecases/save.ts';
+export {
+  restore,
+  type RestoredVolume,
+  type RestoreReport,
+  type RestoreRequest,
+} from './usecases/restore.ts';
+export {
+  inspectSnapshot,
+  listSnapshots,
+  removeSnapshot,
+  verifySnapshot,
+  type SnapshotDetails,
+  type SnapshotSummary,
+  type VerifyReport,
+} from './usecases/stored.ts';
+
+export type { KeyPart, Manifest, ManifestVolume } from './snapshot/manifest.ts';
+
+/** Says nothing. */
+export const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  group: (_, work) => work(),
+  progress: () => undefined,
+  mask: () => undefined,
+};

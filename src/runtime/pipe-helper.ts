@@ -1,0 +1,162 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { AppError, messageOf } from '../errors.ts';
+import { BrokenOff } from './archive-file.ts';
+import { createFifos, openFifo, readLine, type Fifo } from './fifo.ts';
+import { capabilities, helperEnv, ready, scripts } from './pipe-scripts.ts';
+import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
+import type { CopyTarget } from './volume-copier.ts';
+
+/** How long a helper container may take to open its FIFO and say what its tar can. */
+const handshakeTimeoutMs = 20_000;
+
+/** The pipe cannot be used here, for this reason; the archive API may. */
+export class PipeUnavailable extends Error {
+  override readonly name = 'PipeUnavailable';
+}
+
+/** A container that runs tar, with its FIFOs open. Disposing of it leaves nothing. */
+export interface PipeHelper extends AsyncDisposable {
+  /** What tar writes, when saving. */
+  readonly output: Fifo;
+  /** What tar reads; when restoring. */
+  readonly input: Fifo;
+  /**
+   * Waits for the copy and for the helper to end. The copy's own error comes first, unless it only says that the
+   * helper's end of the stream broke.
+   */
+  watch<T>(copy: Promise<T>): Promise<T>;
+  /** What tar said besides, e.g. of sockets it left out. */
+  complaints(): Promise<string[]>;
+}
+
+/** @throws PipeUnavailable */
+export async function startPipeHelper(
+  runtime: ContainerRuntime,
+  scratchDir: string,
+  target: CopyTarget,
+  direction: 'save' | 'restore',
+  signal: AbortSignal,
+): Promise<PipeHelper> {
+  await using cleanups = new AsyncDisposableStack();
+  const { input, output, id } = await unlessUnavailable(signal, async () => {
+    const folder = await mkdtemp(join(scratchDir, 'pipe-'));
+    cleanups.defer(() => rm(folder, { recursive: true, force: true }));
+    await createFifos(join(folder, 'in'), join(folder, 'out'));
+    const fifos = {
+      input: cleanups.use(openFifo(join(folder, 'in'), 'write')),
+      output: cleanups.use(openFifo(join(folder, 'out'), 'read')),
+    };
+    // Without the signal: an aborted request may leave a container whose id nobody knows.
+    const created = await runtime.createContainer(helperSpec(target, folder, direction));
+    cleanups.defer(() => runtime.removeContainer(created));
+    signal.throwIfAborted();
+    await runtime.startContainer(created);
+    signal.throwIfAborted();
+    return { ...fifos, id: created };
+  });
+
+  const exit = runtime.waitForExit(id, signal);
+  // A helper that is gone will not open its end any more: let the stream end after what it has written. This also
+  // hears a failure of `exit` while nobody waits for it yet.
+  const left = (): void => {
+    output.letGo();
+  };
+  void exit.then(left, left);
+  await handshake(output, signal);
+  output.letGo();
+  input.letGo();
+
+  const owned = cleanups.move();
+  const complaints = (): Promise<string[]> => complaintsOf(runtime, id);
+  return {
+    input,
+    output,
+    complaints,
+    async watch(copy) {
+      const [copied, exited] = await Promise.allSettled([copy, exit]);
+      if (copied.status === 'rejected' && !(copied.reason instanceof BrokenOff))
+        throw copied.reason;
+      if (exited.status === 'rejected') throw exited.reason;
+      if (exited.value !== 0) throw tarFailed(direction, exited.value, await complaints());
+      if (copied.status === 'rejected') throw copied.reason;
+      return copied.value;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function helperSpec(
+  target: CopyTarget,
+  scratch: string,
+  direction: 'save' | 'restore',
+): ContainerSpec {
+  return {
+    name: `${target.volume}-${direction}`,
+    image: target.image,
+    labels: target.labels,
+    env: helperEnv,
+    entrypoint: ['sh', '-c', scripts[direction]],
+    user: '0:0',
+    mounts: [
+      {
+        type: 'volume',
+        source: target.volume,
+        target: '/volume',
+        readOnly: direction === 'save',
+        noCopy: true,
+      },
+      { type: 'bind', source: scratch, target: '/scratch' },
+    ],
+    confinedTo: capabilities[direction],
+  };
+}
+
+/** FIFOs that cannot be made, a helper that does not start (no `sh`, no shared file system): other ways remain. */
+async function unlessUnavailable<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    // A code of its own (no engine, no image) would meet the other way as well.
+    if (error instanceof AppError && error.code !== 'internal') throw error;
+    throw new PipeUnavailable(`its helper container does not start (${messageOf(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+/** Waits for the helper's first line. What follows it stays in the stream. */
+async function handshake(output: Fifo, signal: AbortSignal): Promise<void> {
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(handshakeTimeoutMs)]);
+  const line = await readLine(output.stream, patience).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw new PipeUnavailable('its helper container does not answer through the FIFO', {
+      cause: error,
+    });
+  });
+  if (line === ready) return;
+  throw new PipeUnavailable(
+    line === '' ? 'its helper container ended without an answer' : 'the image has no GNU tar',
+  );
+}
+
+/** Not every log driver can be read; then tar's exit code has to do. */
+async function complaintsOf(runtime: ContainerRuntime, id: string): Promise<string[]> {
+  const lines = await runtime.logs(id, 20).catch(() => []);
+  return lines.map((line) => `tar: ${line.replace(/^tar: /, '')}`);
+}
+
+function tarFailed(direction: 'save' | 'restore', exitCode: number, details: string[]): AppError {
+  return new AppError(
+    'copy-failed',
+    `tar in the helper container failed with exit code ${exitCode}`,
+    {
+      details,
+      // GNU tar's own meaning of 1 when it creates an archive.
+      ...(direction === 'save' &&
+        exitCode === 1 && { hint: 'If a file changed while it was read, stop what writes to it' }),
+    },
+  );
+}

@@ -1,0 +1,41 @@
+import { AppError } from '../errors.ts';
+import { recordLabel } from '../runtime/labels.ts';
+import type { ContainerState } from '../runtime/runtime.ts';
+import type { RawInputs, Settings } from '../settings.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import type { Plan } from './plan.ts';
+
+/**
+ * What a later run cannot see from a container: how its engine was made, and what a manifest says of its credentials.
+ * Holds no password: that one is in the container's environment, if anywhere.
+ */
+export interface DatabaseRecord {
+  /** As the user gave them, with the engine's name. */
+  readonly inputs: RawInputs;
+  /** Of the image that the container runs: by now its tag may name another one. */
+  readonly imageId: string;
+  readonly credentials: Manifest['credentials'];
+}
+
+export function encodeRecord(
+  { engine, image, target }: Pick<Plan, 'engine' | 'image' | 'target'>,
+  { engineInputs }: Pick<Settings, 'engineInputs'>,
+): string {
+  const record: DatabaseRecord = {
+    inputs: { ...engineInputs, engine: engine.id },
+    imageId: image.id,
+    credentials: target.credentials,
+  };
+  return JSON.stringify(record);
+}
+
+/** @throws `container-missing` for a container that no `start` of this version made */
+export function readRecord({ name, labels }: ContainerState): DatabaseRecord {
+  const text = labels[recordLabel];
+  if (text === undefined) {
+    throw new AppError('container-missing', `the container ${name} carries no ${recordLabel}`, {
+      hint: 'It was started by another version of snapvol: stop it, and start it again',
+    });
+  }
+  return JSON.parse(text) as DatabaseRecord; // written by encodeRecord; labels of a container never change
+}

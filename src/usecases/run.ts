@@ -1,0 +1,117 @@
+import { rm } from 'node:fs/promises';
+
+import { secondsSince } from '../clock.ts';
+import { AppError, explain } from '../errors.ts';
+import type { Settings } from '../settings.ts';
+import type { Bundle } from '../snapshot/bundle.ts';
+import type { RunIdentity, StoreTools } from './context.ts';
+import { launch, runUserScript, scriptEnv, type Database } from './database.ts';
+import type { Plan } from './plan.ts';
+import { removeRun } from './remove.ts';
+import type { Seconds, StartReport } from './report.ts';
+import { restoreVolumes } from './snapshots.ts';
+
+/** One `start`: what is given, what was decided, and how long each phase took. */
+export interface Run {
+  readonly tools: StoreTools;
+  readonly settings: Settings;
+  readonly who: RunIdentity;
+  readonly plan: Plan;
+  readonly seconds: Seconds;
+  readonly signal: AbortSignal;
+}
+
+export async function timed<T>(
+  { seconds, tools }: Run,
+  phase: keyof Seconds,
+  work: () => Promise<T>,
+): Promise<T> {
+  const startMs = tools.clock.now();
+  try {
+    return await work();
+  } finally {
+    seconds[phase] = secondsSince(tools.clock, startMs);
+  }
+}
+
+/** The database on the planned volumes, on the wanted port unless another one is given. */
+export function serve(
+  run: Run,
+  how: { readonly initialise: boolean },
+  hostPort = run.settings.port ?? run.plan.containerPort,
+): Promise<Database> {
+  const { tools, plan, settings, who, signal } = run;
+  return timed(run, 'ready', () => launch(tools, plan, settings, who.owner, hostPort, how, signal));
+}
+
+/** Fills new volumes from the bundle, which is used up by it. */
+export async function restore(run: Run, bundle: Bundle): Promise<void> {
+  const { tools, plan, signal } = run;
+  await timed(run, 'restore', () =>
+    tools.log.group('Restore', () =>
+      restoreVolumes(tools, bundle, plan.volumes, plan.image.reference, signal),
+    ),
+  );
+  // A restored bundle is only a second copy on a disk that may be small.
+  await rm(bundle.dir, { recursive: true });
+}
+
+/** The user's check, where there is one. @throws `check-failed` */
+export async function check(run: Run, database: Database): Promise<void> {
+  const { tools, settings, plan, signal } = run;
+  const script = settings.check;
+  if (script === undefined) return;
+  await timed(run, 'check', () =>
+    tools.log.group('Check', () =>
+      runUserScript(tools, 'check', script, scriptEnv(plan, database), database.id, signal),
+    ),
+  );
+}
+
+/** What may be the snapshot's fault: then seeding is the way out. A taken port or a dead engine is not. */
+const unusable: ReadonlySet<AppError['code']> = new Set([
+  'snapshot-corrupt',
+  'snapshot-incompatible',
+  'copy-failed',
+  'container-unhealthy',
+  'check-failed',
+]);
+
+/** After a failed try with a snapshot: removes what was made, and returns why it is no good. Other errors go on. */
+export async function discard(run: Run, what: string, error: unknown): Promise<AppError> {
+  const { tools, who, seconds, signal } = run;
+  signal.throwIfAborted();
+  if (!(error instanceof AppError) || !unusable.has(error.code)) throw error;
+  warn(run, `${what} cannot be used`, error);
+  await removeRun(tools.runtime, who.owner.run);
+  delete seconds.restore; // in vain
+  return error;
+}
+
+export function warn({ tools }: Run, what: string, error: AppError): void {
+  tools.log.warn(`${what}: ${explain(error)}`);
+  for (const line of error.details) tools.log.info(line);
+}
+
+export function reportOf(
+  { tools, settings, plan, who, seconds }: Run,
+  { id, endpoint }: Database,
+  facts: Pick<StartReport, 'outcome' | 'missReason' | 'matchedKey' | 'snapshot' | 'save'>,
+): StartReport {
+  const url = plan.engine.url(endpoint);
+  if (endpoint.password !== plan.engine.defaults.password) tools.log.mask(url);
+  return {
+    ...facts,
+    key: plan.key,
+    keyParts: plan.keyParts,
+    store: tools.store.name,
+    name: who.owner.name,
+    engine: plan.engine.id,
+    image: settings.image,
+    container: id,
+    volume: plan.volumes[0]?.volume ?? '',
+    endpoint,
+    url,
+    seconds,
+  };
+}

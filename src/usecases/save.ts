@@ -1,0 +1,182 @@
+import { secondsSince } from '../clock.ts';
+import type { Engine, Env } from '../engines/engine.ts';
+import { AppError, explain, toAppError } from '../errors.ts';
+import { waitUntilReady } from '../runtime/health.ts';
+import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
+import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
+import { parseSettings, type CopySettings, type Settings } from '../settings.ts';
+import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import type { StoreTools, Tools } from './context.ts';
+import { stopCleanly } from './database.ts';
+import { dataParts, type PlannedVolume } from './plan.ts';
+import { readRecord } from './record.ts';
+import { describeSnapshot, takeSnapshot, type SnapshotSource } from './snapshots.ts';
+import { findStarted, notStarted } from './started.ts';
+
+export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
+  readonly key: string;
+  readonly settings: Pick<CopySettings, 'compression' | 'stopTimeoutMs' | 'waitTimeoutMs'>;
+  /** Whatever says where the snapshot comes from. */
+  readonly provenance: Readonly<Record<string, string>>;
+}
+
+export interface SaveReport {
+  readonly key: string;
+  readonly store: string;
+  readonly name: string;
+  readonly engine: string;
+  readonly image: string;
+  readonly container: string;
+  readonly volumes: readonly string[];
+  readonly snapshot: { readonly digest: string; readonly sizeBytes: number };
+  readonly seconds: { readonly total: number };
+}
+
+/**
+ * Saves what a started database holds now, under a key that is still free. The database is stopped for it and then
+ * started again, the same container on the same port, whatever happened in between; one that had ended stays so.
+ * @throws `container-missing`; `name-taken` for a key that has a snapshot; `unclean-shutdown`, `copy-failed`;
+ *   `container-unhealthy` when the database does not come back; `store-unavailable`
+ */
+export async function save(
+  tools: StoreTools,
+  request: SaveRequest,
+  signal: AbortSignal,
+): Promise<SaveReport> {
+  const { runtime, store, log, clock } = tools;
+  const { key } = request;
+  const startMs = clock.now();
+  // Before anything is stopped, so that a typing error costs nothing.
+  if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
+  const container = await findStarted(runtime, request, signal);
+  if (!container) throw await notStarted(runtime, request);
+  const source = await readSource(runtime, container, key, signal);
+  const bundle = await log.group('Snapshot', () =>
+    takeAndStartAgain(tools, container, source, request, signal),
+  );
+  const outcome = await log.group(`Save (${store.name})`, () =>
+    store.save(key, bundle.dir, signal),
+  );
+  if (outcome === 'already-there') throw keyTaken(key, store.name);
+  return {
+    key,
+    store: store.name,
+    name: request.name,
+    engine: source.engine.id,
+    image: source.image.reference,
+    container: container.id,
+    volumes: source.volumes.map(({ volume }) => volume),
+    snapshot: { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
+    seconds: { total: secondsSince(clock, startMs) },
+  };
+}
+
+function keyTaken(key: string, storeName: string): AppError {
+  return new AppError('name-taken', `there is a snapshot ${key} in ${storeName} already`, {
+    hint: `A snapshot never changes. Choose another key, or remove it with "snapvol rm ${key}"`,
+  });
+}
+
+/** A snapshot's source, and what starting the database again needs. */
+interface Source extends SnapshotSource {
+  readonly credentials: Settings['credentials'];
+}
+
+/** Everything about a database that an earlier run started, from its labels, mounts and environment. */
+async function readSource(
+  runtime: ContainerRuntime,
+  container: ContainerState,
+  key: string,
+  signal: AbortSignal,
+): Promise<Source> {
+  const record = readRecord(container);
+  const { engine } = parseSettings(
+    { ...record.inputs, image: container.image },
+    { defaultStore: 'artifact' }, // not used
+  );
+  const { user, database } = record.credentials;
+  const image = {
+    ...(await runtime.ensureImage(record.imageId, signal)),
+    reference: container.image,
+  };
+  const { dataPath } = engine.location(image, container.env);
+  const volumes = await labelledVolumes(runtime, container, signal);
+  const extraVolumes = volumes.filter(({ name }) => name !== 'data');
+  return {
+    engine,
+    image,
+    dataPath,
+    volumes,
+    key,
+    keyParts: dataParts(engine.id, image, record.credentials, dataPath, extraVolumes),
+    target: { credentials: record.credentials },
+    credentials: { user, database, password: passwordOf(engine, container.env) },
+  };
+}
+
+/** The volumes that `start` made for it, its own data first. */
+async function labelledVolumes(
+  runtime: ContainerRuntime,
+  container: ContainerState,
+  signal: AbortSignal,
+): Promise<PlannedVolume[]> {
+  const volumes: PlannedVolume[] = [];
+  for (const { type, source, target } of container.mounts) {
+    const found = type === 'volume' ? await runtime.findVolume(source, signal) : undefined;
+    const name = found?.labels[volumeNameLabel];
+    if (found && name !== undefined) {
+      volumes.push({ name, volume: found.name, mountPath: target, labels: found.labels });
+    }
+  }
+  const rank = ({ name }: PlannedVolume): string => (name === 'data' ? '' : name);
+  return volumes.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+}
+
+/** The password in the environment, in whichever variable the engine hands it to the image. */
+function passwordOf(engine: Engine, env: Env): string {
+  const mark = 'the password';
+  const given = Object.entries(engine.containerEnv({ user: '', password: mark, database: '' }));
+  const variable = given.find(([, value]) => value === mark)?.[0];
+  return variable === undefined ? '' : (env[variable] ?? '');
+}
+
+async function takeAndStartAgain(
+  tools: Tools,
+  container: ContainerState,
+  source: Source,
+  { settings, provenance }: SaveRequest,
+  signal: AbortSignal,
+): Promise<Bundle> {
+  const { log, clock } = tools;
+  let bundle: Bundle;
+  try {
+    signal.throwIfAborted();
+    const stop = await stopCleanly(tools, source, container.id, settings.stopTimeoutMs);
+    log.info(`stopped: exit code ${stop.exitCode}, ${stop.mark}`);
+    const describe = describeSnapshot(source, stop, new Date(clock.now()), provenance, null);
+    bundle = await takeSnapshot(tools, source, settings.compression, describe, signal);
+  } catch (error) {
+    // The first error is the one to report.
+    await startAgain(tools, container, source, settings.waitTimeoutMs).catch((second: unknown) => {
+      log.warn(`the database could not be started again: ${explain(toAppError(second))}`);
+    });
+    throw error;
+  }
+  await startAgain(tools, container, source, settings.waitTimeoutMs);
+  return bundle;
+}
+
+/** Not to be cancelled: a cancelled `save` must not leave the database down. */
+async function startAgain(
+  { runtime, clock, log }: Tools,
+  { id, running }: ContainerState,
+  { engine, credentials }: Source,
+  waitTimeoutMs: number,
+): Promise<void> {
+  if (!running) return;
+  await runtime.startContainer(id);
+  const never = new AbortController().signal;
+  const readiness = engine.readiness(credentials);
+  await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, never);
+  log.info('the database serves again');
+}

@@ -1,0 +1,154 @@
+import { secondsSince } from '../clock.ts';
+import { AppError, toAppError } from '../errors.ts';
+import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import { runUserScript, scriptEnv, stopCleanly, type Database } from './database.ts';
+import { removeRun } from './remove.ts';
+import type { SaveOutcome, StartReport } from './report.ts';
+import { check, discard, reportOf, restore, serve, timed, warn, type Run } from './run.ts';
+import { describeSnapshot, takeSnapshot } from './snapshots.ts';
+
+/** A seeded database, its snapshot taken and saved where that is wanted and possible. */
+export async function seed(
+  run: Run,
+  base: Bundle | undefined,
+  missReason: string,
+): Promise<StartReport> {
+  const { log, runtime } = run.tools;
+  const seeded = await seedDatabase(run, base);
+  const report = (
+    { database, baseKey }: Seeded,
+    save: SaveOutcome,
+    snapshot?: StartReport['snapshot'],
+  ): StartReport => {
+    const outcome = baseKey === undefined ? 'miss' : 'base';
+    return reportOf(run, database, { outcome, missReason, matchedKey: baseKey, snapshot, save });
+  };
+
+  const reason = reasonNotToSave(run);
+  if (reason !== undefined) {
+    log.info(`Not saved: ${reason}`);
+    return report(seeded, { kind: 'skipped', reason });
+  }
+  const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
+  const [save, snapshot] =
+    bundle instanceof AppError
+      ? [failedSave(run, bundle), undefined]
+      : [
+          await saveBundle(run, bundle),
+          { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
+        ];
+  if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
+  // A database that was killed may have lost what it was given last, and nobody could tell.
+  log.info('Seeding once more: the database of before cannot be trusted');
+  await removeRun(runtime, run.who.owner.run);
+  return report(await seedDatabase(run, undefined), save);
+}
+
+interface Seeded {
+  readonly database: Database;
+  /** The base snapshot that is below the seed. */
+  readonly baseKey?: string | undefined;
+}
+
+async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded> {
+  const { tools, settings, plan, seconds, signal } = run;
+  const fromBase = base && (await tryBase(run, base));
+  const { database, baseKey } = fromBase ?? { database: await serveEmpty(run) };
+  const script = settings.seed;
+  const startMs = tools.clock.now();
+  if (script !== undefined) {
+    const env = {
+      ...scriptEnv(plan, database),
+      ...(baseKey !== undefined && { SNAPVOL_BASE_KEY: baseKey }),
+    };
+    await tools.log.group('Seed', () =>
+      runUserScript(tools, 'seed', script, env, database.id, signal),
+    );
+  }
+  seconds.seed = secondsSince(tools.clock, startMs);
+  await check(run, database);
+  return { database, baseKey };
+}
+
+/** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
+async function tryBase(run: Run, base: Bundle): Promise<Seeded | undefined> {
+  try {
+    await restore(run, base);
+    return { database: await serve(run, { initialise: false }), baseKey: base.manifest.key };
+  } catch (error) {
+    await discard(run, `the base snapshot ${base.manifest.key}`, error);
+    return undefined;
+  }
+}
+
+async function serveEmpty(run: Run): Promise<Database> {
+  const { tools, plan, signal } = run;
+  for (const { volume, labels } of plan.volumes)
+    await tools.runtime.createVolume(volume, labels, signal);
+  return serve(run, { initialise: true });
+}
+
+/** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
+interface Taken {
+  readonly bundle: Bundle | AppError;
+  readonly restarted: Database | undefined;
+}
+
+/**
+ * Stops the database, copies its volumes, and starts it again as a hit would: a new container on the same volumes and
+ * port. A snapshot that must not be made is an error as a value: there is a way on without it.
+ */
+function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
+  const { tools, settings, plan, who, seconds, signal } = run;
+  const stopAndCopy = async (): Promise<Bundle> => {
+    const stop = await stopCleanly(tools, plan, database.id, settings.stopTimeoutMs);
+    tools.log.info(`stopped: exit code ${stop.exitCode}, ${stop.mark}`);
+    const now = new Date(tools.clock.now());
+    const describe = describeSnapshot(plan, stop, now, who.provenance, seconds.seed ?? null);
+    return takeSnapshot(tools, plan, settings.compression, describe, signal);
+  };
+  const take = async (): Promise<Taken> => {
+    const bundle = await stopAndCopy().catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (error instanceof AppError && error.code !== 'docker-unreachable') return error;
+      throw error;
+    });
+    // Only a copy that failed says nothing against the data it was made from.
+    if (bundle instanceof AppError && bundle.code !== 'copy-failed') {
+      return { bundle, restarted: undefined };
+    }
+    await tools.runtime.removeContainer(database.id);
+    return { bundle, restarted: await serve(run, { initialise: false }, database.hostPort) };
+  };
+  return timed(run, 'snapshot', () => tools.log.group('Snapshot', take));
+}
+
+function reasonNotToSave({ settings, who }: Run): string | undefined {
+  if (settings.save === 'false') return 'save is false';
+  if (settings.save === 'auto') return who.untrusted;
+  return undefined;
+}
+
+async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
+  const { tools, plan, signal } = run;
+  try {
+    const kind = await timed(run, 'save', () =>
+      tools.log.group(`Save (${tools.store.name})`, () =>
+        tools.store.save(plan.key, bundle.dir, signal),
+      ),
+    );
+    tools.log.info(
+      kind === 'saved' ? `saved ${plan.key}` : `${plan.key} is already there, kept as it is`,
+    );
+    return { kind };
+  } catch (error) {
+    signal.throwIfAborted();
+    return failedSave(run, toAppError(error));
+  }
+}
+
+/** The database serves: not being able to save it must not fail the job. */
+function failedSave(run: Run, error: AppError): SaveOutcome {
+  warn(run, 'the snapshot was not saved', error);
+  return { kind: 'failed', reason: error.message };
+}
