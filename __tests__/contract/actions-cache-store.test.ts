@@ -75,6 +75,12 @@ describe.each([
       code: 'store-unavailable',
       message: expect.stringMatching(reason),
     });
+    /** Looks often enough for anyone who would remove it. */
+    const expectFolderStays = async (): Promise<void> => {
+      for (let turn = 0; turn < 100; turn += 1) {
+        expect(await readdir(job.workspaceDir)).toEqual(['.snapvol-cache']);
+      }
+    };
     const expectNothingLeft = async (): Promise<void> => {
       expect(await readdir(target)).toEqual([]);
       expect(await readdir(job.workspaceDir)).toEqual([]);
@@ -277,6 +283,23 @@ describe.each([
       expect(service.entries().map((entry) => entry.key)).toEqual(['first']);
     });
 
+    test('leaves the folder to a cancelled client until that has ended', async () => {
+      await save('key');
+      const download = service.faults.hold('download');
+      const controller = new AbortController();
+      const cancelled = expect(load('key', controller.signal)).rejects.toMatchObject({
+        code: 'cancelled',
+      });
+      await download.reached;
+      controller.abort();
+      await cancelled;
+      const next = load('key');
+      await expectFolderStays();
+      download.release();
+      expect(await next).toBe(true);
+      expect(await readdir(job.workspaceDir)).toEqual([]);
+    });
+
     test('leaves the folder to the one whose turn it is when cancelled while waiting', async () => {
       await save('key');
       const lookUp = service.faults.hold('GetCacheEntryDownloadURL');
@@ -288,9 +311,7 @@ describe.each([
       });
       controller.abort();
       await second;
-      for (let turn = 0; turn < 100; turn += 1) {
-        expect(await readdir(job.workspaceDir)).toEqual(['.snapvol-cache']);
-      }
+      await expectFolderStays();
       lookUp.release();
       expect(await first).toBe(true);
     });

@@ -274,11 +274,27 @@ describe('when the service misbehaves', () => {
     await failed; // while the service still holds the request
     expect(await readdir(target)).toEqual([]);
     request.release();
-    // The client goes on, and the folder that it writes to goes when it has ended.
-    while ((await readdir(scratch.path)).length > 2) await nextTurn();
     expect(await save('next')).toBe('saved');
     expect(await load('next')).toBe(true);
     expect(await contentsOf(target)).toEqual(await contentsOf(bundle));
+  });
+
+  test('leaves its folder to a cancelled client until that has ended', async () => {
+    await save('key');
+    const folders = async (): Promise<number> => (await readdir(scratch.path)).length;
+    const before = await folders();
+    const download = service.faults.hold('download');
+    const controller = new AbortController();
+    const cancelled = expect(load('key', controller.signal)).rejects.toMatchObject({
+      code: 'cancelled',
+    });
+    await download.reached;
+    controller.abort();
+    await cancelled;
+    for (let turn = 0; turn < 100; turn += 1) expect(await folders()).toBe(before + 1);
+    download.release();
+    while ((await folders()) > before) await nextTurn();
+    expect(await readdir(target)).toEqual([]);
   });
 
   test('keeps a snapshot as long as asked, and stores it without compressing again', async () => {

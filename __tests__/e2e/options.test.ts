@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+import { docker, madeWith } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { query, queryUrl, sqlScript } from '../support/postgres.ts';
+import { nothing, startJob, type Inputs, type Job, type Step } from '../support/runner.ts';
+import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
+
+const image = testImage('postgres:17');
+const seed = sqlScript('create table item as select 1 as id;');
+
+let scratch: ScratchFolder;
+beforeAll(async () => {
+  scratch = await createScratch();
+});
+afterAll(async () => {
+  await scratch.remove();
+});
+
+/** A first job with these inputs, and a second one that must find what the first one has saved. */
+async function inTwoJobs(
+  inputs: Inputs,
+  look: (step: Step, job: Job) => Promise<void>,
+): Promise<void> {
+  const store = `file:${await scratch.folder('store')}`;
+  for (const hit of ['false', 'true']) {
+    await using job = await startJob();
+    const step = await job.step({ ...inputs, store });
+    expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(step.outputs['cache-hit']).toBe(hit);
+    await look(step, job);
+    await step.post();
+    expect(await job.leftovers()).toEqual(nothing);
+  }
+}
+
+test('holds extra volumes in the same snapshot', async () => {
+  await inTwoJobs(
+    {
+      image,
+      port: '0',
+      'volumes-extra': 'files:/files\nempty:/empty',
+      seed: 'docker exec "$SNAPVOL_CONTAINER" sh -c "echo a picture >/files/picture; chmod 2750 /files; chown 999:998 /files"',
+    },
+    async ({ outputs: { container = '' } }, job) => {
+      const look = 'cat /files/picture; stat --format "%u:%g %a" /files; ls /empty';
+      expect(await docker('exec', container, 'sh', '-c', look)).toBe('a picture\n999:998 2750');
+      expect((await madeWith(job.label)).volumes).toHaveLength(3);
+    },
+  );
+});
+
+test('takes any image with the engine generic, and stores without compression', async () => {
+  await inTwoJobs(
+    {
+      image,
+      engine: 'generic',
+      name: 'any',
+      port: '0',
+      env: 'POSTGRES_PASSWORD=a secret',
+      user: 'postgres',
+      password: 'a secret',
+      'data-path': '/var/lib/postgresql/data',
+      'container-port': '5432',
+      'ready-command': 'pg_isready --host 127.0.0.1',
+      url: 'postgresql://{user}:{password}@{host}:{port}/postgres',
+      compression: 'none',
+      seed: 'docker exec --user postgres "$SNAPVOL_CONTAINER" psql --command "create table item as select 1 as id"',
+    },
+    async ({ outputs: { url = '' } }) => {
+      expect(url).toMatch(/^postgresql:\/\/postgres:a%20secret@127\.0\.0\.1:\d+\/postgres$/);
+      expect(await queryUrl(url, 'select * from item')).toBe('1');
+    },
+  );
+});
+
+test('refuses to save an empty volume, and seeds once more', async () => {
+  const store = await scratch.folder('store');
+  await using job = await startJob();
+  const step = await job.step({
+    image,
+    engine: 'generic',
+    env: 'POSTGRES_PASSWORD=postgres',
+    port: '0',
+    'data-path': '/srv',
+    'container-port': '5432',
+    'ready-command': 'pg_isready --host 127.0.0.1',
+    seed: 'docker exec --user postgres "$SNAPVOL_CONTAINER" psql --command "create table item as select 1 as id"',
+    store: `file:${store}`,
+  });
+  expect(step).toMatchObject({
+    exitCode: 0,
+    errors: [],
+    warnings: [expect.stringMatching(/^the snapshot was not saved: .*\/srv.* is empty/)],
+  });
+  expect(await readdir(store)).toEqual([]);
+  expect(await query(step.outputs['container'] ?? '', 'select * from item')).toBe('1');
+});
+
+test('keeps two databases of one job apart, and other things alone', async () => {
+  const store = await scratch.folder('store');
+  await using job = await startJob();
+  const inputs: Inputs = { image, port: '0', seed, store: `file:${store}`, save: 'false' };
+  const a = await job.step({ ...inputs, name: 'a' });
+  const b = await job.step({ ...inputs, name: 'b' });
+  for (const step of [a, b]) {
+    expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(step.log).toContain('Not saved: save is false');
+  }
+  expect(a.outputs['port']).not.toBe(b.outputs['port']);
+  expect(await readdir(store)).toEqual([]);
+
+  // As if by somebody else: with our kind of label, but of another run.
+  const foreign = `snapvol-foreign-${randomBytes(4).toString('hex')}`;
+  await docker(
+    'volume',
+    'create',
+    '--label',
+    `dev.snapvol.run=${foreign}`,
+    '--label',
+    job.label,
+    foreign,
+  );
+  await b.post();
+  expect(await query(a.outputs['container'] ?? '', 'select * from item')).toBe('1');
+  expect(await job.leftovers()).toEqual({
+    containers: [expect.stringContaining('snapvol-a-')],
+    volumes: [foreign, a.outputs['volume']].sort(),
+    files: [],
+  });
+  await a.post();
+  expect(await job.leftovers()).toEqual({ ...nothing, volumes: [foreign] });
+  const again = await a.post();
+  expect(again).toMatchObject({ exitCode: 0, warnings: [] });
+  expect(again.log).toContain('removed: nothing was left');
+});
+
+test('saves nothing on the pull request of a fork, but on one of its own', async () => {
+  const store = await scratch.folder('store');
+  const inputs: Inputs = { image, port: '0', seed: 'true', store: `file:${store}` };
+  const pullRequest = (source: string) => ({
+    name: 'pull_request',
+    payload: { pull_request: { head: { repo: { full_name: source } } } },
+  });
+  await using foreign = await startJob({ event: pullRequest('somebody/shop') });
+  const step = await foreign.step(inputs);
+  expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+  expect(step.log).toContain('Not saved: the pull request comes from somebody/shop');
+  expect(step.outputs['snapshot-digest']).toBe('');
+  expect(await readdir(store)).toEqual([]);
+
+  await using own = await startJob({ event: pullRequest('acme/shop') });
+  const saved = await own.step(inputs);
+  expect(saved.log).toContain(`saved ${step.outputs['cache-primary-key']}\n`);
+});
+
+test('joins a network, where its name is the host, and keeps a port that was asked for', async () => {
+  const network = `snapvol-test-${randomBytes(4).toString('hex')}`;
+  await docker('network', 'create', network);
+  try {
+    const store = `file:${await scratch.folder('store')}`;
+    await using job = await startJob();
+    const seedAndTell = `${seed}\ndocker port "$SNAPVOL_CONTAINER" 5432/tcp`;
+    const step = await job.step({ image, network, port: '0', seed: seedAndTell, store });
+    expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    const { host, port, container = '', url = '' } = step.outputs;
+    expect(`/${host}`).toBe(await docker('inspect', '--format', '{{.Name}}', container));
+    expect(port).toBe('5432');
+    expect(await queryUrl(url, 'select * from item', network)).toBe('1');
+    const published = await docker('port', container, '5432/tcp');
+    expect(step.log).toContain(`\n${published}\n`);
+    const ownUrl = `postgresql://postgres:postgres@${published}/postgres`;
+    expect(await queryUrl(ownUrl, 'select * from item')).toBe('1');
+    await step.post();
+    expect(await job.leftovers()).toEqual(nothing);
+  } finally {
+    await docker('network', 'rm', network);
+  }
+});

@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** The checkout whose tool is run: this one, unless the tests are to judge another. */
+const root = process.env['SNAPVOL_ACTION'] ?? resolve(import.meta.dirname, '../..');
+const bundled = join(root, 'dist/cli.js');
+/** What users run, where it has been built. */
+const program = existsSync(bundled) ? bundled : join(import.meta.dirname, 'cli-child.ts');
+
+export interface CliResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Sends the signal at the first line of stderr that matches. */
+  readonly interrupt?: { readonly signal: NodeJS.Signals; readonly when: RegExp };
+}
+
+/** Runs the command-line tool in a process of its own. */
+export async function runCli(
+  args: readonly string[],
+  { cwd, env, interrupt }: CliOptions = {},
+): Promise<CliResult> {
+  const child = spawn(process.execPath, ['--no-warnings', program, ...args], {
+    ...(cwd !== undefined && { cwd }),
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  let interrupted = false;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  createInterface(child.stderr).on('line', (line) => {
+    stderr += `${line}\n`;
+    if (!interrupt || interrupted || !interrupt.when.test(line)) return;
+    interrupted = true;
+    child.kill(interrupt.signal);
+  });
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  return { exitCode, stdout, stderr };
+}

@@ -1,0 +1,83 @@
+import { execFile, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** What a docker command prints, trimmed; rejects with its complaint. */
+export async function docker(...args: string[]): Promise<string> {
+  const { stdout } = await run('docker', args, { maxBuffer: 16 * 1024 * 1024 });
+  return stdout.trim();
+}
+
+/** stdout and stderr of a container. */
+export async function containerLog(id: string): Promise<string> {
+  const { stdout, stderr } = await run('docker', ['logs', id]);
+  return stdout + stderr;
+}
+
+export interface Made {
+  readonly containers: readonly string[];
+  readonly volumes: readonly string[];
+}
+
+/** The names of everything that carries this label, running or not. */
+export async function madeWith(label: string): Promise<Made> {
+  const filter = ['--filter', `label=${label}`];
+  const [containers, volumes] = await Promise.all([
+    docker('ps', '--all', '--format', '{{.Names}}', ...filter),
+    docker('volume', 'ls', '--quiet', ...filter),
+  ]);
+  return { containers: linesOf(containers), volumes: linesOf(volumes) };
+}
+
+export async function removeMadeWith(label: string): Promise<void> {
+  const { containers, volumes } = await madeWith(label);
+  if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers);
+  if (volumes.length > 0) await docker('volume', 'rm', ...volumes);
+}
+
+/**
+ * Resolves when the engine tells of the first such event of a container, since `sinceMs`: one that has happened
+ * meanwhile counts, too. Rejects when nobody waits for it any more.
+ */
+export async function containerEvent(
+  action: 'create' | 'start',
+  labels: readonly string[],
+  sinceMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const filters = ['type=container', `event=${action}`, ...labels.map((label) => `label=${label}`)];
+  const events = spawn('docker', [
+    ...['events', '--since', String(sinceMs / 1000), '--format', '{{.ID}}'],
+    ...filters.flatMap((filter) => ['--filter', filter]),
+  ]);
+  const end = (): void => {
+    events.kill();
+  };
+  signal.addEventListener('abort', end);
+  try {
+    for await (const line of createInterface(events.stdout)) if (line !== '') return;
+    throw new Error('docker events has ended');
+  } finally {
+    signal.removeEventListener('abort', end);
+    end();
+  }
+}
+
+/** The purposes of all containers created since then that carry the label, in order. */
+export async function purposesSince(sinceMs: number, label: string): Promise<string[]> {
+  const format = '{{index .Actor.Attributes "dev.snapvol.purpose"}}';
+  const until = String((Date.now() + 1) / 1000);
+  const filters = ['type=container', 'event=create', `label=${label}`];
+  return linesOf(
+    await docker(
+      ...['events', '--since', String(sinceMs / 1000), '--until', until, '--format', format],
+      ...filters.flatMap((filter) => ['--filter', filter]),
+    ),
+  );
+}
+
+function linesOf(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '');
+}

@@ -1,0 +1,22 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A disk of this size, mounted on a new folder until it is disposed of. Needs root, or sudo without a password. */
+export function mountSmallDisk(size: string): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'snapvol-disk-'));
+  asRoot('mount', '-t', 'tmpfs', '-o', `size=${size},mode=0777`, 'tmpfs', path);
+  return {
+    path,
+    [Symbol.dispose]() {
+      asRoot('umount', path);
+      rmdirSync(path);
+    },
+  };
+}
+
+function asRoot(...command: readonly string[]): void {
+  const [program = '', ...args] = process.getuid?.() === 0 ? command : ['sudo', '-n', ...command];
+  execFileSync(program, args);
+}
