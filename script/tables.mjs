@@ -20,7 +20,8 @@ function table(kind, actionFile) {
   const entries = Object.entries(parse(readFileSync(join(root, actionFile), 'utf8'))[kind]);
   const rows = entries.map(([name, { description, default: value }]) => {
     if (!description) throw new Error(`${actionFile}: ${name} has no description`);
-    const cells = kind === 'inputs' ? [`\`${name}\``, value ? `\`${value}\`` : ''] : [`\`${name}\``];
+    const cells =
+      kind === 'inputs' ? [`\`${name}\``, value ? `\`${value}\`` : ''] : [`\`${name}\``];
     return `| ${[...cells, description.replaceAll('|', '\\|')].join(' | ')} |`;
   });
   const head = columns[kind];
@@ -33,7 +34,8 @@ for (const file of files) {
   const filled = before.replaceAll(marked, (_, begin, kind, actionFile, end) => {
     return `${begin}\n${table(kind, actionFile)}\n\n${end}`;
   });
-  if (filled === before && !marked.test(before)) throw new Error(`${file} has no marks for a table`);
+  if (filled === before && !marked.test(before))
+    throw new Error(`${file} has no marks for a table`);
   const after = await format(filled, { ...(await resolveConfig(path)), filepath: path });
   if (after === before) continue;
   if (check) {

@@ -46,20 +46,23 @@ export class AppError extends Error {
 /** `error` as an AppError: itself, a cancellation for an abort, or `internal` around anything else. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  if (error instanceof Error && error.name === 'AbortError') {
+  if (Error.isError(error) && error.name === 'AbortError') {
     return new AppError('cancelled', 'cancelled', { cause: error });
   }
   return new AppError('internal', messageOf(error), { cause: error });
 }
 
-/** The text of anything that was thrown. */
+/**
+ * The text of anything that was thrown. Not by `instanceof`: what Node's core throws is no `Error` of the realm that a
+ * test runner or an embedder runs us in.
+ */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return Error.isError(error) ? error.message : String(error);
 }
 
 /** The system's own code (`ENOENT`, `EACCES`), where `error` carries one. */
 export function systemCodeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+  return Error.isError(error) && 'code' in error && typeof error.code === 'string'
     ? error.code
     : undefined;
 }

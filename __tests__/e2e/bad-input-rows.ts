@@ -176,7 +176,7 @@ export const rows: readonly Row[] = [
   {
     what: 'a database that is never ready',
     inputs: { ...generic, 'ready-command': 'echo not yet; false', 'wait-timeout': '1' },
-    words: ['the database was not ready within 1 s (last answer: not yet)'],
+    words: ['the database was not ready within 1 s (last answer: '],
     hint: 'Raise "wait-timeout"',
   },
   {

@@ -37,11 +37,12 @@ async function inTwoJobs(
   }
 }
 
-test('holds extra volumes in the same snapshot', async () => {
+test('holds extra volumes in the same snapshot, and limits the container', async () => {
   await inTwoJobs(
     {
       image,
       port: '0',
+      options: '--memory 512m --shm-size=96m',
       'volumes-extra': 'files:/files\nempty:/empty',
       seed: 'docker exec "$SNAPVOL_CONTAINER" sh -c "echo a picture >/files/picture; chmod 2750 /files; chown 999:998 /files"',
     },
@@ -49,6 +50,11 @@ test('holds extra volumes in the same snapshot', async () => {
       const look = 'cat /files/picture; stat --format "%u:%g %a" /files; ls /empty';
       expect(await docker('exec', container, 'sh', '-c', look)).toBe('a picture\n999:998 2750');
       expect((await madeWith(job.label)).volumes).toHaveLength(3);
+      const limits = '{{.HostConfig.Memory}} {{.HostConfig.ShmSize}}';
+      const mib = 1024 ** 2;
+      expect(await docker('inspect', '--format', limits, container)).toBe(
+        `${512 * mib} ${96 * mib}`,
+      );
     },
   );
 });

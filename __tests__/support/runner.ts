@@ -61,6 +61,8 @@ export interface Phase {
   readonly exitCode: number | null;
   readonly outputs: Variables;
   readonly state: Variables;
+  /** Its part of the job summary. */
+  readonly summary: string;
   /** What people see of it, masks applied. */
   readonly log: string;
   readonly errors: readonly string[];
@@ -168,11 +170,15 @@ export async function startJob({ env = {}, event }: JobOptions = {}): Promise<Jo
       ended.abort();
     }
     const [exitCode] = (await closed) as [number | null];
-    const valuesOf = async (variable: string): Promise<Variables> =>
-      parseValues(await readFile(paths[variable] ?? '', 'utf8'));
+    const read = (name: string): Promise<string> => readFile(paths[`GITHUB_${name}`] ?? '', 'utf8');
     const { text, errors, warnings, masks } = log;
-    const [outputs, state] = [await valuesOf('GITHUB_OUTPUT'), await valuesOf('GITHUB_STATE')];
-    return { exitCode, outputs, state, log: text, errors, warnings, masks };
+    return {
+      exitCode,
+      outputs: parseValues(await read('OUTPUT')),
+      state: parseValues(await read('STATE')),
+      summary: await read('STEP_SUMMARY'),
+      ...{ log: text, errors, warnings, masks },
+    };
   }
 
   return {
@@ -222,12 +228,11 @@ function runOf(state: Variables): string | undefined {
   return saved === undefined ? undefined : (JSON.parse(saved) as { run: string }).run;
 }
 
-/** All files below, and every folder of ours; the client of GitHub's cache leaves empty folders of its own. */
+/** What there is but the folders of GitHub's cache client, which are named by a UUID and left to the runner. */
 async function filesIn(dir: string): Promise<string[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory() || entry.name.startsWith('snapvol'))
-    .map((entry) => join(entry.parentPath, entry.name));
+  return (await readdir(dir)).filter(
+    (name) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name),
+  );
 }
 
 function inherited(names: readonly string[]): Variables {

@@ -2,7 +2,7 @@ import { AppError, messageOf, systemCodeOf } from '../errors.ts';
 
 /** The HTTP status of an engine's answer, where `error` is one. */
 export function statusOf(error: unknown): number | undefined {
-  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+  return Error.isError(error) && 'statusCode' in error && typeof error.statusCode === 'number'
     ? error.statusCode
     : undefined;
 }
@@ -10,7 +10,7 @@ export function statusOf(error: unknown): number | undefined {
 /** What the engine said, without the client library's own prefix. */
 function engineMessage(error: unknown): string {
   if (
-    error instanceof Error &&
+    Error.isError(error) &&
     'json' in error &&
     error.json !== null &&
     typeof error.json === 'object'
@@ -33,7 +33,7 @@ function connectionCodeOf(error: unknown): string | undefined {
  */
 export function translateDockerError(what: string, error: unknown, address: string): AppError {
   if (error instanceof AppError) return error;
-  if (error instanceof Error && error.name === 'AbortError') {
+  if (Error.isError(error) && error.name === 'AbortError') {
     return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
   }
   const code = statusOf(error) === undefined ? connectionCodeOf(error) : undefined;

@@ -51,13 +51,19 @@ export async function restoreArchive(
 ): Promise<void> {
   await using helper = await createHelper(runtime, target, 'restore', signal);
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
+  // Neither side notices by itself that the other has given up: a request whose body never ends waits for ever.
+  const failed = new AbortController();
   const [read, put] = await Promise.allSettled([
-    readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
-    runtime.putArchive(helper.id, mountPoint, upload, signal).catch((error: unknown) => {
-      // A failed put no longer reads: end the stream, so that the other side notices.
-      upload.destroy();
+    readArchive(archiveFile, expected, upload, zstd, signal, onBytes).catch((error: unknown) => {
+      failed.abort();
       throw error;
     }),
+    runtime
+      .putArchive(helper.id, mountPoint, upload, AbortSignal.any([signal, failed.signal]))
+      .catch((error: unknown) => {
+        upload.destroy();
+        throw error;
+      }),
   ]);
   if (read.status === 'rejected' && !(read.reason instanceof BrokenOff)) throw read.reason;
   if (put.status === 'rejected') throw copyFailed(target, put.reason);

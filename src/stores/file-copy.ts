@@ -27,8 +27,7 @@ export async function copyDurably(from: string, to: string, signal: AbortSignal)
 export async function linkOrCopy(from: string, to: string, signal: AbortSignal): Promise<void> {
   try {
     await link(from, to);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') throw error;
+  } catch {
     // Another file system (EXDEV), somebody else's file (EPERM, Linux' fs.protected_hardlinks), too many links, no
     // links at all: reasons differ by system, and where no copy can be made either, its error tells why.
     await copy(from, to, signal);

@@ -1,4 +1,4 @@
-import { AppError, messageOf, toAppError } from '../errors.ts';
+import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 
 const noSpace = 'Free some space there, or remove snapshots that are no longer needed';
 const noAccess = 'Let the user that runs this read and write the folder, or name another folder';
@@ -16,15 +16,6 @@ const hints: Readonly<Record<string, string>> = {
 };
 
 /**
- * The system's own code (`ENOENT`) of an error. Not by `instanceof`: in a realm of its own, as a test runner or an
- * embedder makes them, what node:fs throws is no `Error` of ours.
- */
-export function systemCode(error: unknown): string | undefined {
-  const carries = typeof error === 'object' && error !== null && 'code' in error;
-  return carries && typeof error.code === 'string' ? error.code : undefined;
-}
-
-/**
  * Runs `work`, with what the system says against it as `store-unavailable`, and `cancelled` once `signal` fired.
  * `task` says what was tried, for the message.
  */
@@ -39,7 +30,7 @@ export async function translated<T>(
   } catch (error) {
     // What fails after an abort fails because of it. The reason may be anything, so it is not looked at.
     if (signal.aborted) throw new AppError('cancelled', `cancelled: ${task}`, { cause: error });
-    const code = error instanceof AppError ? undefined : systemCode(error);
+    const code = error instanceof AppError ? undefined : systemCodeOf(error);
     if (code === undefined) throw toAppError(error);
     const hint = hints[code];
     throw new AppError('store-unavailable', `could not ${task}: ${messageOf(error)}`, {
@@ -58,7 +49,7 @@ export async function orElse<T, V>(
   try {
     return await work;
   } catch (error) {
-    if (codes.includes(systemCode(error) ?? '')) return value;
+    if (codes.includes(systemCodeOf(error) ?? '')) return value;
     throw error;
   }
 }

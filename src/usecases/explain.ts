@@ -16,7 +16,8 @@ export async function explainMiss(
   if (!isListable(store)) return none;
   const nearest = await findNearest(store, parts, signal);
   if (!nearest) return none;
-  const differences = nearest.differences.join('; ') || 'all parts are the same, only the key is another';
+  const differences =
+    nearest.differences.join('; ') || 'all parts are the same, only the key is another';
   return `${none}; nearest is ${nearest.key}: ${differences}`;
 }
 
