@@ -4,7 +4,6 @@ import { buffer } from 'node:stream/consumers';
 
 import { pack } from 'tar-stream';
 
-import '../support/core-errors.ts';
 import { CopyBench, wayNames, ways, type CopySettings, type Saved } from '../support/copy-ways.ts';
 import { testImage } from '../support/images.ts';
 import { kept, oneOfEverything, readTree } from '../support/volume-tree.ts';

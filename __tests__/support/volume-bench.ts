@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -66,6 +66,12 @@ export class VolumeBench implements AsyncDisposable {
   /** Runs a bash script as root in a volume. What it prints, as bytes. */
   async run(volume: string, script: string): Promise<Buffer> {
     return this.pipe(volume, ['bash', '-eu', '-o', 'pipefail', '-s'], script);
+  }
+
+  /** As `run`, with everything else standing still meanwhile. */
+  runNow(volume: string, script: string): void {
+    const folder = `${volumesPath}/${volume}/_data`;
+    execFileSync('docker', ['exec', '--workdir', folder, this.#container, 'bash', '-c', script]);
   }
 
   /** Runs a command in a volume with `input` as its input. */

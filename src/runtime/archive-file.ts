@@ -155,8 +155,9 @@ function describeStreamError(error: unknown, file: string): Error {
       hint: 'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk',
     });
   }
-  // Node's own decompressor names its errors so.
-  if (code?.startsWith('ZSTD_')) return damaged('it does not decompress', error);
+  // Node's own decompressor names its errors so; Z_BUF_ERROR is an end in the middle.
+  if (code?.startsWith('ZSTD_') || code === 'Z_BUF_ERROR')
+    return damaged('it does not decompress', error);
   if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return new BrokenOff('the stream broke off in the middle', { cause: error });
   }

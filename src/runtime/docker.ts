@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 
 import Docker from 'dockerode';
@@ -290,7 +290,19 @@ export function connectDocker(): ContainerRuntime {
 
     putArchive: (id, path, tar, signal) =>
       call(`write to ${path} in the container`, signal, async () => {
-        await docker.getContainer(id).putArchive(tar, { path, ...abortable(signal) });
+        // A request whose body never ends waits for ever: one whose source is gone has to be given up.
+        const broken = new AbortController();
+        const stopWatching = finished(tar, { writable: false }, (error) => {
+          if (error) broken.abort(error);
+        });
+        const abortSignal = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]);
+        try {
+          await docker.getContainer(id).putArchive(tar, { path, abortSignal });
+        } catch (error) {
+          throw broken.signal.aborted ? broken.signal.reason : error;
+        } finally {
+          stopWatching();
+        }
       }),
   };
 }

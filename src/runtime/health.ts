@@ -3,6 +3,8 @@ import { AppError, messageOf } from '../errors.ts';
 import type { ContainerRuntime } from './runtime.ts';
 
 const pauseMs = 100;
+const ready = 'ready';
+const neverAsked = 'none';
 /** How much of a container's log an error carries. */
 export const logTailLines = 30;
 
@@ -24,7 +26,7 @@ export async function waitUntilReady(
   signal: AbortSignal,
 ): Promise<void> {
   const deadline = clock.now() + timeoutMs;
-  let lastAnswer = 'it was never asked';
+  let lastAnswer = neverAsked;
   for (;;) {
     const state = await runtime.inspectContainer(id, signal);
     if (!state?.running) {
@@ -48,26 +50,25 @@ export async function waitUntilReady(
       );
     }
     const answer = await ask(runtime, id, readiness, remainingMs, signal);
-    if (answer === undefined) return;
-    lastAnswer = answer;
+    if (answer === ready) return;
+    // A question cut off at the deadline says less than the one before it.
+    if (clock.now() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
     await clock.sleep(pauseMs, signal);
   }
 }
 
-/** `undefined` when ready, else what the command said. A command that hangs is given up at the deadline. */
+/** `ready`, or what the command said. A command that hangs is given up at the deadline. */
 async function ask(
   runtime: ContainerRuntime,
   id: string,
   readiness: Readiness,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<string> {
   const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
     const { exitCode, output } = await runtime.exec(id, readiness.command, readiness.env, patience);
-    return exitCode === 0
-      ? undefined
-      : (output.trim().split('\n').at(-1) ?? `exit code ${exitCode}`);
+    return exitCode === 0 ? ready : (output.trim().split('\n').at(-1) ?? `exit code ${exitCode}`);
   } catch (error) {
     signal.throwIfAborted();
     // The container may have ended between the two questions; the next inspection tells.

@@ -39,7 +39,23 @@ export async function startPipeHelper(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<PipeHelper> {
-  await using cleanups = new AsyncDisposableStack();
+  const cleanups = new AsyncDisposableStack();
+  try {
+    return await start(cleanups, runtime, scratchDir, target, direction, signal);
+  } catch (error) {
+    await cleanups.disposeAsync().catch(() => undefined); // what went wrong first tells more
+    throw error;
+  }
+}
+
+async function start(
+  cleanups: AsyncDisposableStack,
+  runtime: ContainerRuntime,
+  scratchDir: string,
+  target: CopyTarget,
+  direction: 'save' | 'restore',
+  signal: AbortSignal,
+): Promise<PipeHelper> {
   const { input, output, id } = await unlessUnavailable(signal, async () => {
     const folder = await mkdtemp(join(scratchDir, 'pipe-'));
     cleanups.defer(() => rm(folder, { recursive: true, force: true }));
@@ -68,7 +84,6 @@ export async function startPipeHelper(
   output.letGo();
   input.letGo();
 
-  const owned = cleanups.move();
   const complaints = (): Promise<string[]> => complaintsOf(runtime, id);
   return {
     input,
@@ -83,7 +98,7 @@ export async function startPipeHelper(
       if (copied.status === 'rejected') throw copied.reason;
       return copied.value;
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => cleanups.disposeAsync(),
   };
 }
 

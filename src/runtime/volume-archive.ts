@@ -5,6 +5,7 @@ import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-fi
 import type { ContainerRuntime } from './runtime.ts';
 import { blockBytes, renamed } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
+import { withResource } from './with-resource.ts';
 
 export interface ArchiveOptions {
   readonly runtime: ContainerRuntime;
@@ -30,15 +31,17 @@ export async function saveArchive(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<SavedArchive> {
-  await using helper = await createHelper(runtime, target, 'save', signal);
-  const tar = await runtime.getArchive(helper.id, `${mountPoint}/.`, signal);
-  if (!tar)
-    throw new AppError(
-      'copy-failed',
-      `the volume ${target.volume} is not readable in its helper container`,
-    );
-  const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes);
-  return { method: 'archive', ...written, notes: [...lostNotes, ...written.notes] };
+  const created = await createHelper(runtime, target, 'save', signal);
+  return withResource(created, async (helper) => {
+    const tar = await runtime.getArchive(helper.id, `${mountPoint}/.`, signal);
+    if (!tar)
+      throw new AppError(
+        'copy-failed',
+        `the volume ${target.volume} is not readable in its helper container`,
+      );
+    const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes);
+    return { method: 'archive', ...written, notes: [...lostNotes, ...written.notes] };
+  });
 }
 
 export async function restoreArchive(
@@ -49,26 +52,22 @@ export async function restoreArchive(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<void> {
-  await using helper = await createHelper(runtime, target, 'restore', signal);
-  const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
-  // Neither side notices by itself that the other has given up: a request whose body never ends waits for ever.
-  const failed = new AbortController();
-  const [read, put] = await Promise.allSettled([
-    readArchive(archiveFile, expected, upload, zstd, signal, onBytes).catch((error: unknown) => {
-      failed.abort();
-      throw error;
-    }),
-    runtime
-      .putArchive(helper.id, mountPoint, upload, AbortSignal.any([signal, failed.signal]))
-      .catch((error: unknown) => {
+  const created = await createHelper(runtime, target, 'restore', signal);
+  await withResource(created, async (helper) => {
+    const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
+    const [read, put] = await Promise.allSettled([
+      readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
+      runtime.putArchive(helper.id, mountPoint, upload, signal).catch((error: unknown) => {
+        // A failed put no longer reads: end the stream, so that the other side notices.
         upload.destroy();
         throw error;
       }),
-  ]);
-  if (read.status === 'rejected' && !(read.reason instanceof BrokenOff)) throw read.reason;
-  if (put.status === 'rejected') throw copyFailed(target, put.reason);
-  if (read.status === 'rejected') throw read.reason;
-  await setRoot(runtime, helper.id, read.value.root, signal);
+    ]);
+    if (read.status === 'rejected' && !(read.reason instanceof BrokenOff)) throw read.reason;
+    if (put.status === 'rejected') throw copyFailed(target, put.reason);
+    if (read.status === 'rejected') throw read.reason;
+    await setRoot(runtime, helper.id, read.value.root, signal);
+  });
 }
 
 /**

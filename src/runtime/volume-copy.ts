@@ -60,12 +60,11 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
         throw new AppError('copy-failed', `there is no volume ${volume}`);
       return await work();
     } catch (error) {
-      const first = firstOf(error);
       // A copy that is cut off fails in many ways; they all mean this.
-      if (signal.aborted) throw new AppError('cancelled', 'cancelled', { cause: first });
-      if (first instanceof BrokenOff)
-        throw new AppError('copy-failed', first.message, { cause: first });
-      throw toAppError(first);
+      if (signal.aborted) throw new AppError('cancelled', 'cancelled', { cause: error });
+      if (error instanceof BrokenOff)
+        throw new AppError('copy-failed', error.message, { cause: error });
+      throw toAppError(error);
     }
   }
 
@@ -100,9 +99,4 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
       );
     },
   };
-}
-
-/** What went wrong first, where removing the helper failed as well. */
-function firstOf(error: unknown): unknown {
-  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }

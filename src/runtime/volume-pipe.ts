@@ -2,6 +2,7 @@ import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import { startPipeHelper } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
+import { withResource } from './with-resource.ts';
 
 export interface PipeOptions {
   readonly runtime: ContainerRuntime;
@@ -21,16 +22,15 @@ export async function savePipe(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<SavedArchive> {
-  await using helper = await startPipeHelper(runtime, scratchDir, target, 'save', signal);
-  const { stream } = helper.output;
-  const written = await helper.watch(
-    writeArchive(stream, archiveFile, compression, zstd, signal, onBytes),
-  );
-  return {
-    method: 'pipe',
-    ...written,
-    notes: [...written.notes, ...(await helper.complaints())],
-  };
+  const started = await startPipeHelper(runtime, scratchDir, target, 'save', signal);
+  return withResource(started, async (helper) => {
+    const { stream } = helper.output;
+    const written = await helper.watch(
+      writeArchive(stream, archiveFile, compression, zstd, signal, onBytes),
+    );
+    const notes = [...written.notes, ...(await helper.complaints())];
+    return { method: 'pipe', ...written, notes };
+  });
 }
 
 /** The way back. As {@link savePipe}; what is thrown besides is `VolumeCopier.restore`'s. */
@@ -42,7 +42,9 @@ export async function restorePipe(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<void> {
-  await using helper = await startPipeHelper(runtime, scratchDir, target, 'restore', signal);
-  const { stream } = helper.input;
-  await helper.watch(readArchive(archiveFile, expected, stream, zstd, signal, onBytes));
+  const started = await startPipeHelper(runtime, scratchDir, target, 'restore', signal);
+  await withResource(started, (helper) => {
+    const { stream } = helper.input;
+    return helper.watch(readArchive(archiveFile, expected, stream, zstd, signal, onBytes));
+  });
 }

@@ -2,8 +2,8 @@ import { constants, createReadStream, createWriteStream } from 'node:fs';
 import { copyFile, link, open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
-import { AppError } from '../errors.ts';
-import { orElse, systemCode } from './file-errors.ts';
+import { AppError, systemCodeOf } from '../errors.ts';
+import { orElse } from './file-errors.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -39,7 +39,7 @@ async function copy(from: string, to: string, signal: AbortSignal): Promise<void
   try {
     await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
   } catch (error) {
-    if (['ENOENT', 'EEXIST'].includes(systemCode(error) ?? '')) throw error;
+    if (['ENOENT', 'EEXIST'].includes(systemCodeOf(error) ?? '')) throw error;
     const source = createReadStream(from, { highWaterMark: chunkBytes });
     const target = createWriteStream(to, { flags: 'wx', highWaterMark: chunkBytes });
     await pipeline(source, target, { signal });

@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { systemCode } from './file-errors.ts';
+import { systemCodeOf } from '../errors.ts';
 
 /**
  * Names of folders that are being filled or removed: `.tmp-<place>-<pid>-<random>`. A leading dot keeps them apart
@@ -74,7 +74,7 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     // EPERM: it lives, and belongs to somebody else.
-    return systemCode(error) !== 'ESRCH';
+    return systemCodeOf(error) !== 'ESRCH';
   }
 }
 

@@ -2,10 +2,10 @@ import { lstat, mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/pro
 import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
-import { AppError } from '../errors.ts';
+import { AppError, systemCodeOf } from '../errors.ts';
 import { manifestFileName } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
-import { orElse, systemCode, translated } from './file-errors.ts';
+import { orElse, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
 import { folderName, isAbridged, keyOf } from './file-key.ts';
 import { createStaging, discard, stagingPath, sweep } from './file-staging.ts';
@@ -159,7 +159,7 @@ async function loadFolder(
       await linkOrCopy(join(folder, name), join(bundleDir, name), signal);
     }
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT' || identity === (await identityOf(folder))) throw error;
+    if (systemCodeOf(error) !== 'ENOENT' || identity === (await identityOf(folder))) throw error;
     return false;
   }
   // Removed while we were at it, and perhaps saved anew: then what we have may be half of either.
@@ -184,7 +184,7 @@ async function publish(staging: string, folder: string): Promise<boolean> {
       await rename(staging, folder);
       return true;
     } catch (error) {
-      if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error;
+      if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) throw error;
       if (await isSnapshot(folder)) return false;
       // Removed again in this moment: the way is free. Anything else in the way is not ours to move.
       if ((await orElse(lstat(folder), undefined, ['ENOENT'])) !== undefined) throw error;

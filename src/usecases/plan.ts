@@ -60,7 +60,7 @@ export async function makePlan(
       location.dataPath,
       settings.extraVolumes,
     ),
-    { name: 'args', value: settings.args.join(' ') },
+    { name: 'args', value: settings.args.join(' ') || 'none' },
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({
       name: `env ${name}`,

@@ -5,14 +5,10 @@ import { runUserScript, scriptEnv, stopCleanly, type Database } from './database
 import { removeRun } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
 import { check, discard, reportOf, restore, serve, timed, warn, type Run } from './run.ts';
-import { describeSnapshot, takeSnapshot } from './snapshots.ts';
+import { describeSnapshot, takeSnapshot, type Miss } from './snapshots.ts';
 
 /** A seeded database, its snapshot taken and saved where that is wanted and possible. */
-export async function seed(
-  run: Run,
-  base: Bundle | undefined,
-  missReason: string,
-): Promise<StartReport> {
+export async function seed(run: Run, base: Bundle | undefined, miss: Miss): Promise<StartReport> {
   const { log, runtime } = run.tools;
   const seeded = await seedDatabase(run, base);
   const report = (
@@ -21,6 +17,7 @@ export async function seed(
     snapshot?: StartReport['snapshot'],
   ): StartReport => {
     const outcome = baseKey === undefined ? 'miss' : 'base';
+    const missReason = miss.reason;
     return reportOf(run, database, { outcome, missReason, matchedKey: baseKey, snapshot, save });
   };
 
@@ -34,7 +31,7 @@ export async function seed(
     bundle instanceof AppError
       ? [failedSave(run, bundle), undefined]
       : [
-          await saveBundle(run, bundle),
+          await saveBundle(run, bundle, miss),
           { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
         ];
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
@@ -129,7 +126,7 @@ function reasonNotToSave({ settings, who }: Run): string | undefined {
   return undefined;
 }
 
-async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
+async function saveBundle(run: Run, bundle: Bundle, miss: Miss): Promise<SaveOutcome> {
   const { tools, plan, signal } = run;
   try {
     const kind = await timed(run, 'save', () =>
@@ -137,9 +134,12 @@ async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
         tools.store.save(plan.key, bundle.dir, signal),
       ),
     );
-    tools.log.info(
-      kind === 'saved' ? `saved ${plan.key}` : `${plan.key} is already there, kept as it is`,
-    );
+    if (kind === 'saved') tools.log.info(`saved ${plan.key}`);
+    else if (miss.occupied) {
+      tools.log.warn(
+        `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
+      );
+    } else tools.log.info(`${plan.key} is already there, kept as it is`);
     return { kind };
   } catch (error) {
     signal.throwIfAborted();

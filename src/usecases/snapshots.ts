@@ -98,10 +98,17 @@ export function describeSnapshot(
   });
 }
 
-/** A snapshot that was looked for and can be used, or the reason why there is none. */
+/** Why there is no hit. */
+export interface Miss {
+  readonly reason: string;
+  /** Under the very key there is a snapshot that cannot be used: it stays, and keeps others from being saved. */
+  readonly occupied: boolean;
+}
+
+/** A snapshot that was looked for and can be used, or why there is none. */
 export type Search =
   | { readonly kind: 'found'; readonly bundle: Bundle; readonly exact: boolean }
-  | { readonly kind: 'none'; readonly reason: string };
+  | ({ readonly kind: 'none' } & Miss);
 
 /**
  * Looks a snapshot up, loads it and reads its manifest. Nothing is extracted, and whatever is wrong with a snapshot or
@@ -115,27 +122,32 @@ export async function searchSnapshot(
   signal: AbortSignal,
 ): Promise<Search> {
   const { store, log } = tools;
+  let occupied = false;
   try {
     const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
-    if (!found) return { kind: 'none', reason: await explainMiss() };
+    if (!found) return { kind: 'none', reason: await explainMiss(), occupied };
+    occupied = found.exact;
     log.info(found.exact ? `found ${found.key}` : `found a base snapshot: ${found.key}`);
     const bundle = await loadBundle(tools, found, signal);
-    if (!bundle)
-      return {
-        kind: 'none',
-        reason: `the snapshot ${found.key} was removed while it was looked up`,
-      };
+    if (!bundle) {
+      const reason = `the snapshot ${found.key} was removed while it was looked up`;
+      return { kind: 'none', reason, occupied: false };
+    }
     const reason = misfit(bundle.manifest, plan.target);
     if (reason !== undefined) {
       await rm(bundle.dir, { recursive: true });
-      return { kind: 'none', reason: `the snapshot ${found.key} does not fit: ${reason}` };
+      return {
+        kind: 'none',
+        reason: `the snapshot ${found.key} does not fit: ${reason}`,
+        occupied,
+      };
     }
     return { kind: 'found', bundle, exact: found.exact };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
-    return { kind: 'none', reason: error.message };
+    return { kind: 'none', reason: error.message, occupied };
   }
 }
 

@@ -9,7 +9,7 @@ import { removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
 import { check, discard, reportOf, restore, serve, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
-import { searchSnapshot } from './snapshots.ts';
+import { searchSnapshot, type Miss } from './snapshots.ts';
 
 /**
  * A database of this image: restored from the snapshot of its key, else seeded and snapshotted. When it resolves the
@@ -60,21 +60,23 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
       ),
     ),
   );
-  let reason =
-    search.kind === 'none' ? search.reason : `only a base snapshot: ${search.bundle.manifest.key}`;
+  let miss: Miss =
+    search.kind === 'none'
+      ? search
+      : { reason: `only a base snapshot: ${search.bundle.manifest.key}`, occupied: false };
   if (search.kind === 'found' && search.exact) {
     const hit = await tryHit(run, search.bundle);
     if (typeof hit !== 'string') return hit;
-    reason = hit;
+    miss = { reason: hit, occupied: true };
   }
-  log.info(`Miss: ${reason}`);
+  log.info(`Miss: ${miss.reason}`);
   if (settings.failOnMiss) {
-    throw new AppError('snapshot-missing', `no snapshot to restore: ${reason}`, {
+    throw new AppError('snapshot-missing', `no snapshot to restore: ${miss.reason}`, {
       hint: 'Run the job that saves it first, or set "fail-on-miss" to false',
     });
   }
   const base = search.kind === 'found' && !search.exact ? search.bundle : undefined;
-  return seed(run, base, reason);
+  return seed(run, base, miss);
 }
 
 /** The hit, or the reason why the snapshot turned out to be no good; then nothing of it is left. */
