@@ -124,6 +124,8 @@ function program(
  */
 class ProgramStream extends Duplex {
   givenUp = false;
+  /** A pipe broke: the program is leaving by itself, and will say why. */
+  #leaving = false;
   readonly #child: ChildProcessWithoutNullStreams;
 
   constructor(child: ChildProcessWithoutNullStreams) {
@@ -134,7 +136,10 @@ class ProgramStream extends Duplex {
     });
     child.stdout.once('end', () => this.push(null));
     for (const pipe of [child.stdin, child.stdout]) {
-      pipe.on('error', (error) => this.destroy(error));
+      pipe.on('error', (error) => {
+        this.#leaving = true;
+        this.destroy(error);
+      });
     }
   }
 
@@ -143,7 +148,10 @@ class ProgramStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void) {
-    this.#child.stdin.write(chunk, done);
+    this.#child.stdin.write(chunk, (error) => {
+      this.#leaving ||= Boolean(error);
+      done(error);
+    });
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -151,7 +159,7 @@ class ProgramStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.readableEnded) {
+    if (!this.readableEnded && !this.#leaving) {
       this.givenUp = true;
       this.#child.kill('SIGKILL');
     }

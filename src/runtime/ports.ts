@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { basename } from 'node:path';
 
 import { systemCodeOf } from '../errors.ts';
 
@@ -47,8 +48,7 @@ export async function processListeningOn(port: number): Promise<string | undefin
         const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
         const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
         if (inode !== undefined && inodes.has(inode)) {
-          const name = (await readFile(`/proc/${pid}/comm`, 'utf8')).trim();
-          return `${name} (pid ${pid})`;
+          return `${await nameOf(pid)} (pid ${pid})`;
         }
       }
     }
@@ -56,6 +56,12 @@ export async function processListeningOn(port: number): Promise<string | undefin
     // No /proc, or the process has just ended: then nobody can be named.
   }
   return undefined;
+}
+
+/** Not `comm`: that is the name of its first thread, which newer programs call after what the thread does. */
+async function nameOf(pid: string): Promise<string> {
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+  return basename(commandLine.split('\0')[0] ?? '');
 }
 
 async function listeningInodes(port: number): Promise<Set<string>> {

@@ -16,7 +16,7 @@ export interface ArchiveOptions {
 const mountPoint = '/volume';
 
 const lostNotes = [
-  'not kept by the archive API: extended attributes, ACLs, holes of sparse files, fractions of seconds; sockets are left out',
+  'not kept by the archive API: extended attributes, ACLs, holes of sparse files, fractions of seconds, set-id bits of files with several names; sockets are left out',
 ];
 
 /**

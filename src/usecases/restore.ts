@@ -5,7 +5,8 @@ import type { ContainerRuntime } from '../runtime/runtime.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { StoreTools } from './context.ts';
 import type { PlannedVolume } from './plan.ts';
-import { loadBundle, restoreVolumes } from './snapshots.ts';
+import { restoreVolumes } from './fill.ts';
+import { loadBundle } from './search.ts';
 import { findSnapshot, snapshotGone } from './stored.ts';
 
 export interface RestoreRequest {

@@ -9,7 +9,7 @@ import { launch, runUserScript, scriptEnv, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
 import { removeRun } from './remove.ts';
 import type { Seconds, StartReport } from './report.ts';
-import { restoreVolumes } from './snapshots.ts';
+import { restoreVolumes } from './fill.ts';
 
 /** One `start`: what is given, what was decided, and how long each phase took. */
 export interface Run {

@@ -7,10 +7,9 @@ import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { parseSettings, type CopySettings, type Settings } from '../settings.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
 import type { StoreTools, Tools } from './context.ts';
-import { stopCleanly } from './database.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { readRecord } from './record.ts';
-import { describeSnapshot, takeSnapshot, type SnapshotSource } from './snapshots.ts';
+import { takeSnapshot, type SnapshotSource } from './take.ts';
 import { findStarted, notStarted } from './started.ts';
 
 export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
@@ -147,14 +146,12 @@ async function takeAndStartAgain(
   { settings, provenance }: SaveRequest,
   signal: AbortSignal,
 ): Promise<Bundle> {
-  const { log, clock } = tools;
+  const { log } = tools;
   let bundle: Bundle;
   try {
     signal.throwIfAborted();
-    const stop = await stopCleanly(tools, source, container.id, settings.stopTimeoutMs);
-    log.info(`stopped: exit code ${stop.exitCode}, ${stop.mark}`);
-    const describe = describeSnapshot(source, stop, new Date(clock.now()), provenance, null);
-    bundle = await takeSnapshot(tools, source, settings.compression, describe, signal);
+    const facts = { provenance, seedSeconds: null };
+    bundle = await takeSnapshot(tools, source, container.id, settings, facts, signal);
   } catch (error) {
     // The first error is the one to report.
     await startAgain(tools, container, source, settings.waitTimeoutMs).catch((second: unknown) => {

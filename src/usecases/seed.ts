@@ -1,11 +1,12 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, toAppError } from '../errors.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
-import { runUserScript, scriptEnv, stopCleanly, type Database } from './database.ts';
+import { runUserScript, scriptEnv, type Database } from './database.ts';
 import { removeRun } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
 import { check, discard, reportOf, restore, serve, timed, warn, type Run } from './run.ts';
-import { describeSnapshot, takeSnapshot, type Miss } from './snapshots.ts';
+import type { Miss } from './search.ts';
+import { takeSnapshot } from './take.ts';
 
 /** A seeded database, its snapshot taken and saved where that is wanted and possible. */
 export async function seed(run: Run, base: Bundle | undefined, miss: Miss): Promise<StartReport> {
@@ -97,19 +98,15 @@ interface Taken {
  */
 function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
   const { tools, settings, plan, who, seconds, signal } = run;
-  const stopAndCopy = async (): Promise<Bundle> => {
-    const stop = await stopCleanly(tools, plan, database.id, settings.stopTimeoutMs);
-    tools.log.info(`stopped: exit code ${stop.exitCode}, ${stop.mark}`);
-    const now = new Date(tools.clock.now());
-    const describe = describeSnapshot(plan, stop, now, who.provenance, seconds.seed ?? null);
-    return takeSnapshot(tools, plan, settings.compression, describe, signal);
-  };
+  const facts = { provenance: who.provenance, seedSeconds: seconds.seed ?? null };
   const take = async (): Promise<Taken> => {
-    const bundle = await stopAndCopy().catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (error instanceof AppError && error.code !== 'docker-unreachable') return error;
-      throw error;
-    });
+    const bundle = await takeSnapshot(tools, plan, database.id, settings, facts, signal).catch(
+      (error: unknown) => {
+        signal.throwIfAborted();
+        if (error instanceof AppError && error.code !== 'docker-unreachable') return error;
+        throw error;
+      },
+    );
     // Only a copy that failed says nothing against the data it was made from.
     if (bundle instanceof AppError && bundle.code !== 'copy-failed') {
       return { bundle, restarted: undefined };

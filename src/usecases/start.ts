@@ -9,7 +9,7 @@ import { removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
 import { check, discard, reportOf, restore, serve, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
-import { searchSnapshot, type Miss } from './snapshots.ts';
+import { searchSnapshot, type Miss } from './search.ts';
 
 /**
  * A database of this image: restored from the snapshot of its key, else seeded and snapshotted. When it resolves the

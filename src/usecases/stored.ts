@@ -7,7 +7,7 @@ import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/man
 import { isListable, type Found, type ListableStore, type SnapshotStore } from '../stores/store.ts';
 import type { SnapshotTools } from './context.ts';
 import { readManifest } from './explain.ts';
-import { loadBundle } from './snapshots.ts';
+import { loadBundle } from './search.ts';
 
 /** One line of a list. What only the manifest tells is absent where that cannot be read. */
 export interface SnapshotSummary {

@@ -1,0 +1,87 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { AppError, explain } from '../errors.ts';
+import { openBundle, type Bundle } from '../snapshot/bundle.ts';
+import { misfit } from '../snapshot/compatibility.ts';
+import type { Found } from '../stores/store.ts';
+import type { StoreTools } from './context.ts';
+import type { Plan } from './plan.ts';
+
+/** Why there is no hit. */
+export interface Miss {
+  readonly reason: string;
+  /** Under the very key there is a snapshot that cannot be used: it stays, and keeps others from being saved. */
+  readonly occupied: boolean;
+}
+
+/** A snapshot that was looked for and can be used, or why there is none. */
+export type Search =
+  | { readonly kind: 'found'; readonly bundle: Bundle; readonly exact: boolean }
+  | ({ readonly kind: 'none' } & Miss);
+
+/**
+ * Looks a snapshot up, loads it and reads its manifest. Nothing is extracted, and whatever is wrong with a snapshot or
+ * a store is a reason, not an error: the caller can always seed.
+ */
+export async function searchSnapshot(
+  tools: StoreTools,
+  plan: Plan,
+  restoreKeys: readonly string[],
+  explainMiss: () => Promise<string>,
+  signal: AbortSignal,
+): Promise<Search> {
+  const { store, log } = tools;
+  let occupied = false;
+  try {
+    const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
+    if (!found) return { kind: 'none', reason: await explainMiss(), occupied };
+    occupied = found.exact;
+    log.info(found.exact ? `found ${found.key}` : `found a base snapshot: ${found.key}`);
+    const bundle = await loadBundle(tools, found, signal);
+    if (!bundle) {
+      const reason = `the snapshot ${found.key} was removed while it was looked up`;
+      return { kind: 'none', reason, occupied: false };
+    }
+    const reason = misfit(bundle.manifest, plan.target);
+    if (reason !== undefined) {
+      await rm(bundle.dir, { recursive: true });
+      return {
+        kind: 'none',
+        reason: `the snapshot ${found.key} does not fit: ${reason}`,
+        occupied,
+      };
+    }
+    return { kind: 'found', bundle, exact: found.exact };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
+    log.warn(explain(error));
+    return { kind: 'none', reason: error.message, occupied };
+  }
+}
+
+/** What keeps a snapshot from being used without keeping the database from being seeded. */
+const reasonCodes: ReadonlySet<AppError['code']> = new Set([
+  'store-unavailable',
+  'snapshot-corrupt',
+  'snapshot-incompatible',
+]);
+
+/** The bundle, opened, in the scratch folder. `undefined` when the snapshot has gone since it was found. */
+export async function loadBundle(
+  { store, scratchDir }: Pick<StoreTools, 'store' | 'scratchDir'>,
+  found: Found,
+  signal: AbortSignal,
+): Promise<Bundle | undefined> {
+  const dir = join(scratchDir, 'loaded');
+  await mkdir(dir);
+  try {
+    if (await store.load(found, dir, signal)) return await openBundle(dir);
+  } catch (error) {
+    await rm(dir, { recursive: true });
+    throw error;
+  }
+  await rm(dir, { recursive: true });
+  return undefined;
+}
