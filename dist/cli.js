@@ -1,4 +1,8 @@
 #!/usr/bin/env node
-// The command-line tool. The code is in bundle.js.
-import { runCli } from './bundle.js';
+// The command-line tool. The code is in bundle.js, which older versions of Node.js cannot read.
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  console.error(`snapvol needs Node.js 24 or newer, this is ${process.version}`);
+  process.exit(2);
+}
+const { runCli } = await import('./bundle.js');
 await runCli();

@@ -1,3 +1,7 @@
-// The action's main phase. The code is in bundle.js.
-import { runAction } from './bundle.js';
+// The action's main phase. The code is in bundle.js, which older versions of Node.js cannot read.
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  console.error(`snapvol needs Node.js 24 or newer, this is ${process.version}`);
+  process.exit(2);
+}
+const { runAction } = await import('./bundle.js');
 await runAction('main');

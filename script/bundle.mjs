@@ -23,6 +23,13 @@ const entry = join(root, 'lib/bundle.js');
 /** The entry is read on every start. More than this means that something heavy is not imported lazily. */
 const entryLimitBytes = 32 * 1024;
 
+/** Said before the code is read, which older versions fail in with the whole of it on the screen. */
+const nodeCheck = `if (Number(process.versions.node.split('.')[0]) < 24) {
+  console.error(\`snapvol needs Node.js 24 or newer, this is \${process.version}\`);
+  process.exit(2);
+}
+`;
+
 // Webpack derives module ids from paths relative to the working folder.
 process.chdir(root);
 if (!existsSync(entry)) throw new Error('lib/bundle.js is missing: run `npm run build`');
@@ -64,7 +71,8 @@ smoke();
 report();
 
 function stub(what, name, argument) {
-  return `// ${what}. The code is in bundle.js.\nimport { ${name} } from './bundle.js';\nawait ${name}(${argument});\n`;
+  const code = `const { ${name} } = await import('./bundle.js');\nawait ${name}(${argument});\n`;
+  return `// ${what}. The code is in bundle.js, which older versions of Node.js cannot read.\n${nodeCheck}${code}`;
 }
 
 /** Exports by name, so that an import of a name that does not exist fails when it is linked. */

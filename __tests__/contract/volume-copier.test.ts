@@ -27,13 +27,13 @@ afterAll(() => bench[Symbol.asyncDispose]());
 async function expectSame(
   volume: string,
   restored: string,
-  keeps: { readonly keepsFractions: boolean },
+  way: { readonly exact: boolean },
 ): Promise<void> {
   const [before, after] = await Promise.all([
     readTree(bench.volumes, volume),
     readTree(bench.volumes, restored),
   ]);
-  expect(kept(after, keeps)).toEqual(kept(before, keeps));
+  expect(kept(after, way)).toEqual(kept(before, way));
 }
 
 describe.each(wayNames)('%s', (way) => {
@@ -167,7 +167,7 @@ describe('what only one way keeps', () => {
 });
 
 describe('a snapshot made one way', () => {
-  const coarse = { keepsFractions: false };
+  const coarse = { exact: false };
 
   test('is restored the other way', async () => {
     const byPipe = await bench.save('pipe with GNU tar', everything);

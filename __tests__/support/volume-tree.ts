@@ -66,15 +66,22 @@ function toTree(rows: readonly Row[], hashes: ReadonlyMap<string, string>): Tree
   return Object.fromEntries(entries);
 }
 
-/** The tree without what no way keeps (FIFOs, sockets, devices), and with whole seconds if only those are kept. */
-export function kept(tree: Tree, keeps: { readonly keepsFractions: boolean }): Tree {
+/** The tree without what no way keeps (FIFOs, sockets, devices), and what only the exact way does. */
+export function kept(tree: Tree, { exact }: { readonly exact: boolean }): Tree {
   const entries = Object.entries(tree)
     .filter(([, { kind }]) => !'psbc'.includes(kind))
-    .map(([name, entry]): [string, TreeEntry] => [
-      name,
-      { ...entry, time: keeps.keepsFractions ? entry.time : entry.time.replace(/\..*$/, '') },
-    ]);
+    .map(([name, entry]): [string, TreeEntry] => [name, exact ? entry : withoutDetails(entry)]);
   return Object.fromEntries(entries);
+}
+
+function withoutDetails(entry: TreeEntry): TreeEntry {
+  // Each further name that the engine makes takes the set-id bits away.
+  const mode = entry.sameAs === undefined ? 0o7777 : 0o1777;
+  return {
+    ...entry,
+    mode: (Number.parseInt(entry.mode, 8) & mode).toString(8),
+    time: entry.time.replace(/\..*$/, ''),
+  };
 }
 
 /** A script that fills a volume with one of everything that every way keeps. */

@@ -40,7 +40,10 @@ type FlagText = Omit<Flag, 'name'>;
 /** The inputs of `start`. Every command that takes one of them takes it from here. */
 const inputs: Readonly<Record<InputName, FlagText>> = {
   image: { value: 'IMAGE', about: "image of the database, e.g. postgres:17 (the engine's)" },
-  engine: { value: 'ENGINE', about: 'kind of database: postgres, generic (told from the image)' },
+  engine: {
+    value: 'ENGINE',
+    about: 'kind of database: postgres, generic (detected from the image)',
+  },
   name: { value: 'NAME', about: 'the same as the argument NAME' },
   seed: { value: 'SCRIPT', about: 'shell script that fills the empty database, run on a miss' },
   init: { value: 'GLOB', repeatable: true, about: 'files for /docker-entrypoint-initdb.d' },
@@ -54,7 +57,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   },
   store: {
     value: 'STORE',
-    about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else a folder of yours)',
+    about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
   },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
@@ -67,7 +70,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   args: { value: 'ARGS', repeatable: true, about: 'server arguments, e.g. "-c jit=off"' },
   options: { value: 'OPTIONS', about: 'limits: "--memory 1g --shm-size 256m"' },
   durability: { value: 'KIND', about: 'relaxed (no fsync while tests run) or full (relaxed)' },
-  'wait-timeout': { value: 'TIME', about: 'how long it may take to serve (120)' },
+  'wait-timeout': { value: 'TIME', about: 'how long to wait until the database is ready (120)' },
   'stop-timeout': { value: 'TIME', about: 'how long it may take to stop cleanly (60)' },
   'volumes-extra': {
     value: 'NAME:/PATH',
@@ -123,7 +126,10 @@ export const commands: readonly Command[] = [
     about: 'snapshot what a started database holds now, under a key',
     notes:
       'The database is stopped for the copy and started again. A key that has a snapshot is refused.',
-    flags: flags('key', 'store', 'compression', 'stop-timeout', 'wait-timeout', 'copy'),
+    flags: [
+      { name: 'key', value: 'KEY', about: 'key of the new snapshot (required)' },
+      ...flags('store', 'compression', 'stop-timeout', 'wait-timeout', 'copy'),
+    ],
     example: 'snapvol save shop --key shop-before-migration',
   },
   {

@@ -48,7 +48,12 @@ export function startLines(report: StartReport): string[] {
     base: `restored from ${report.matchedKey ?? 'a base snapshot'} and seeded`,
     miss: 'seeded',
   }[outcome];
-  const saved = 'reason' in save ? '' : `, saved as ${report.key}`;
+  const saved = {
+    saved: `, saved as ${report.key}`,
+    'already-there': ', not saved: another run has saved this key',
+    skipped: outcome === 'hit' ? '' : ', not saved',
+    failed: ', not saved',
+  }[save.kind];
   const login = `${user === '' ? '' : `, user ${user}`}${database === '' ? '' : `, database ${database}`}`;
   return [
     `${name}: ${how}${saved}, in ${seconds.total ?? 0} s`,

@@ -37,8 +37,9 @@ export function connectDocker(): ContainerRuntime {
 
   /** What a failed engine call means. An aborted one can fail in many ways. */
   async function translate(what: string, error: unknown, signal?: AbortSignal): Promise<AppError> {
-    if (signal?.aborted) return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
-    return translateDockerError(what, error, await address());
+    return signal?.aborted
+      ? cancelled(what, error)
+      : translateDockerError(what, error, await address());
   }
 
   /** Runs one engine call and translates its failure. */
@@ -48,6 +49,8 @@ export function connectDocker(): ContainerRuntime {
     work: () => Promise<T>,
   ): Promise<T> {
     try {
+      // Not every call of dockerode looks at the signal.
+      signal?.throwIfAborted();
       return await work();
     } catch (error) {
       throw await translate(what, error, signal);
@@ -323,6 +326,10 @@ function connect(): Docker {
     throw unusable('ssh:// is not supported');
   }
   return docker;
+}
+
+function cancelled(what: string, cause: unknown): AppError {
+  return new AppError('cancelled', `cancelled: ${what}`, { cause });
 }
 
 /** Waits for a pull. The engine reports its failure inside the progress stream: one JSON object on each line. */

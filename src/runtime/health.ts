@@ -34,7 +34,7 @@ export async function waitUntilReady(
         ? 'ran out of memory'
         : `exited with code ${state?.exitCode ?? '?'}`;
       throw new AppError('container-unhealthy', `the database ${how} before it was ready`, {
-        hint: 'Its last log lines are below',
+        hint: 'Look at its last log lines, printed with this error',
         details: await runtime.logs(id, logTailLines),
       });
     }

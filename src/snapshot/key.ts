@@ -57,6 +57,7 @@ export function fingerprint(text: string | Buffer): string {
 
 /** One fingerprint over the paths and contents of files, whatever their order. */
 export function filesFingerprint(files: readonly KeyFile[]): string {
+  if (files.length === 0) return 'none';
   const hash = createHash('sha256');
   for (const { path, content } of files.toSorted((a, b) => compare(a.path, b.path))) {
     hash.update(lengthPrefixed(path)).update(lengthPrefixed(content));

@@ -154,7 +154,7 @@ export async function runUserScript(
   const exitCode = await runScript({ text, env }, signal);
   if (exitCode !== 0) {
     throw new AppError(code, `${what} failed with exit code ${exitCode}`, {
-      hint: 'Its own output is above; the last log lines of the database are below',
+      hint: "Look at the script's own output, and at the last log lines of the database, printed with this error",
       details: await runtime.logs(id, logTailLines),
     });
   }
@@ -164,7 +164,7 @@ export async function runUserScript(
       code,
       `the database ended during ${what} (exit code ${state?.exitCode ?? '?'})`,
       {
-        hint: 'Its last log lines are below',
+        hint: 'Look at its last log lines, printed with this error',
         details: await runtime.logs(id, logTailLines),
       },
     );

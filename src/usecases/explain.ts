@@ -10,10 +10,12 @@ const comparedSnapshots = 50;
 export async function explainMiss(
   store: SnapshotStore,
   parts: KeyParts,
+  givenKey: string | undefined,
   signal: AbortSignal,
 ): Promise<string> {
   const none = 'no snapshot for this key';
-  if (!isListable(store)) return none;
+  // The parts have no say in a key that was given.
+  if (!isListable(store) || givenKey !== undefined) return none;
   const nearest = await findNearest(store, parts, signal);
   if (!nearest) return none;
   const differences =

@@ -34,14 +34,14 @@ export async function timed<T>(
   }
 }
 
-/** The database on the planned volumes, on the wanted port unless another one is given. */
+/** The database on the planned volumes, on the wanted port unless another one is given. Its callers time it. */
 export function serve(
   run: Run,
   how: { readonly initialise: boolean },
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
-  return timed(run, 'ready', () => launch(tools, plan, settings, who.owner, hostPort, how, signal));
+  return launch(tools, plan, settings, who.owner, hostPort, how, signal);
 }
 
 /** Fills new volumes from the bundle, which is used up by it. */

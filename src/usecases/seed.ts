@@ -22,22 +22,20 @@ export async function seed(run: Run, base: Bundle | undefined, miss: Miss): Prom
     return reportOf(run, database, { outcome, missReason, matchedKey: baseKey, snapshot, save });
   };
 
-  const reason = reasonNotToSave(run);
+  const reason = reasonNotToSave(run, miss);
   if (reason !== undefined) {
     log.info(`Not saved: ${reason}`);
     return report(seeded, { kind: 'skipped', reason });
   }
   const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
-  const [save, snapshot] =
-    bundle instanceof AppError
-      ? [failedSave(run, bundle), undefined]
-      : [
-          await saveBundle(run, bundle, miss),
-          { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
-        ];
+  const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
+  const snapshot =
+    bundle instanceof AppError || save.kind !== 'saved'
+      ? undefined
+      : { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) };
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
-  log.info('Seeding once more: the database of before cannot be trusted');
+  log.info('Seeding once more: the first database cannot be trusted');
   await removeRun(runtime, run.who.owner.run);
   return report(await seedDatabase(run, undefined), save);
 }
@@ -72,7 +70,8 @@ async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded>
 async function tryBase(run: Run, base: Bundle): Promise<Seeded | undefined> {
   try {
     await restore(run, base);
-    return { database: await serve(run, { initialise: false }), baseKey: base.manifest.key };
+    const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
+    return { database, baseKey: base.manifest.key };
   } catch (error) {
     await discard(run, `the base snapshot ${base.manifest.key}`, error);
     return undefined;
@@ -80,10 +79,13 @@ async function tryBase(run: Run, base: Bundle): Promise<Seeded | undefined> {
 }
 
 async function serveEmpty(run: Run): Promise<Database> {
-  const { tools, plan, signal } = run;
+  const { tools, plan, seconds, signal } = run;
   for (const { volume, labels } of plan.volumes)
     await tools.runtime.createVolume(volume, labels, signal);
-  return serve(run, { initialise: true });
+  tools.log.info(`starting an empty database (${plan.image.reference})`);
+  const database = await timed(run, 'ready', () => serve(run, { initialise: true }));
+  tools.log.info(`ready in ${seconds.ready ?? 0} s`);
+  return database;
 }
 
 /** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
@@ -117,13 +119,17 @@ function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
   return timed(run, 'snapshot', () => tools.log.group('Snapshot', take));
 }
 
-function reasonNotToSave({ settings, who }: Run): string | undefined {
+function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): string | undefined {
   if (settings.save === 'false') return 'save is false';
-  if (settings.save === 'auto') return who.untrusted;
-  return undefined;
+  if (settings.save === 'auto' && who.untrusted !== undefined) return who.untrusted;
+  if (!miss.occupied) return undefined;
+  tools.log.warn(
+    `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
+  );
+  return 'a snapshot that cannot be used has this key';
 }
 
-async function saveBundle(run: Run, bundle: Bundle, miss: Miss): Promise<SaveOutcome> {
+async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
   const { tools, plan, signal } = run;
   try {
     const kind = await timed(run, 'save', () =>
@@ -132,11 +138,7 @@ async function saveBundle(run: Run, bundle: Bundle, miss: Miss): Promise<SaveOut
       ),
     );
     if (kind === 'saved') tools.log.info(`saved ${plan.key}`);
-    else if (miss.occupied) {
-      tools.log.warn(
-        `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
-      );
-    } else tools.log.info(`${plan.key} is already there, kept as it is`);
+    else tools.log.info(`${plan.key} is already there, kept as it is`);
     return { kind };
   } catch (error) {
     signal.throwIfAborted();

@@ -55,7 +55,7 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
         tools,
         plan,
         settings.restoreKeys,
-        () => explainMiss(store, plan.keyParts, signal),
+        () => explainMiss(store, plan.keyParts, settings.key, signal),
         signal,
       ),
     ),
@@ -85,7 +85,7 @@ async function tryHit(run: Run, bundle: Bundle): Promise<StartReport | string> {
   try {
     const sizeBytes = await bundleBytes(bundle);
     await restore(run, bundle);
-    const database = await serve(run, { initialise: false });
+    const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
     await check(run, database);
     return reportOf(run, database, {
       outcome: 'hit',

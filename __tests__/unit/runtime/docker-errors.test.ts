@@ -1,0 +1,113 @@
+import { connect } from 'node:net';
+
+import { describe, expect, test } from '@jest/globals';
+
+import { AppError } from '../../../src/errors.ts';
+import {
+  statusOf,
+  translateDockerError,
+  translatePullError,
+} from '../../../src/runtime/docker-errors.ts';
+
+const address = 'unix:///var/run/docker.sock';
+
+function withCode(code: string): Error {
+  return Object.assign(new Error(`connect ${code} somewhere`), { code });
+}
+
+/** As dockerode throws what the engine answers. */
+function answer(statusCode: number, message: string): Error {
+  const text = `(HTTP code ${statusCode}) server error - ${message} `;
+  return Object.assign(new Error(text), { statusCode, json: { message } });
+}
+
+const translate = (error: unknown): AppError => translateDockerError('do it', error, address);
+
+describe('an engine call that fails', () => {
+  test.each([
+    'ENOENT',
+    'ECONNREFUSED',
+    'ECONNRESET',
+    'EPIPE',
+    'ETIMEDOUT',
+    'ENOTFOUND',
+    'CERT_HAS_EXPIRED',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+  ])('because of the connection: %s', (code) => {
+    const error = withCode(code);
+    expect(translate(error)).toMatchObject({
+      code: 'docker-unreachable',
+      message: `no container engine answers at ${address} (${code})`,
+      hint: expect.stringContaining('DOCKER_HOST'),
+      cause: error,
+    });
+  });
+
+  test.each(['EACCES', 'EPERM'])('because of rights: %s', (code) => {
+    expect(translate(withCode(code))).toMatchObject({
+      code: 'docker-unreachable',
+      message: `permission denied on the container engine's socket ${address}`,
+      hint: expect.stringContaining('"docker" group'),
+    });
+  });
+
+  test('because the engine says so: its own words, without the client library around them', () => {
+    const error = answer(500, 'no space left on device');
+    expect(translate(error)).toMatchObject({
+      code: 'internal',
+      message: 'could not do it: no space left on device',
+      cause: error,
+    });
+    expect(statusOf(error)).toBe(500);
+  });
+
+  test('by our own mistake: nobody is told to start an engine', () => {
+    expect(translate(new TypeError('x is not a function')).code).toBe('internal');
+    expect(translate(withCode('ERR_INVALID_ARG_TYPE')).code).toBe('internal');
+    expect(translate('text').message).toBe('could not do it: text');
+    expect(translate(undefined).code).toBe('internal');
+  });
+
+  test('because it was cancelled', () => {
+    expect(translate(AbortSignal.abort().reason)).toMatchObject({
+      code: 'cancelled',
+      message: 'cancelled: do it',
+    });
+  });
+
+  test('with an error of ours: it stays as it is', () => {
+    const error = new AppError('port-taken', 'port 1 is taken');
+    expect(translate(error)).toBe(error);
+  });
+
+  test('with an error of the core of Node, which is of another realm here', async () => {
+    const error = await new Promise((resolve) => {
+      connect('/nonexistent/snapvol.sock').once('error', resolve);
+    });
+    expect(translate(error)).toMatchObject({
+      code: 'docker-unreachable',
+      message: expect.stringContaining('(ENOENT)'),
+    });
+  });
+});
+
+describe('a pull that fails', () => {
+  const pull = (error: unknown): AppError => translatePullError('postgres:17', error, address);
+
+  test.each([
+    ['with a status', answer(404, 'manifest unknown')],
+    ['inside the progress stream', new Error('manifest unknown')],
+  ])('%s', (_name, error) => {
+    expect(pull(error)).toMatchObject({
+      code: 'image-unavailable',
+      message: 'could not pull the image postgres:17: manifest unknown',
+      hint: expect.stringContaining('docker pull postgres:17'),
+      cause: error,
+    });
+  });
+
+  test('for want of an engine is not the fault of the image', () => {
+    expect(pull(withCode('ECONNREFUSED')).code).toBe('docker-unreachable');
+    expect(pull(AbortSignal.abort().reason).code).toBe('cancelled');
+  });
+});
