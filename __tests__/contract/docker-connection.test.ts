@@ -75,12 +75,15 @@ describe('an engine that cannot be reached', () => {
     });
   });
 
-  test('because it goes away in the middle of an answer', async () => {
+  test('because it goes away while a container is waited for', async () => {
     await using engine = await startFakeEngine((_request, response) => {
-      response.write('{"half": ');
+      // As the engine does: the head of the answer at once, the exit code when there is one.
+      response.flushHeaders();
       response.socket?.end();
     });
-    await expect(connectTo(engine.host).info()).rejects.toMatchObject({ name: 'AppError' });
+    await expect(connectTo(engine.host).waitForExit('x')).rejects.toMatchObject({
+      code: 'docker-unreachable',
+    });
   });
 });
 

@@ -138,6 +138,18 @@ describe('what only one way keeps', () => {
     expect(await attributes(restored.volume)).toBe('');
   });
 
+  test('GNU tar keeps symlinks that lead out of the volume, which engines refuse', async () => {
+    const leading = await bench.volumes.volume();
+    await bench.volumes.run(leading, 'mkdir a; ln -s ../../outside a/link');
+    const saved = await bench.save('pipe with GNU tar', leading);
+    const restored = await bench.restore('pipe with GNU tar', saved);
+    await expectSame(leading, restored.volume, ways['pipe with GNU tar']);
+    await expect(bench.restore('archive API', saved)).rejects.toMatchObject({
+      code: 'copy-failed',
+      message: expect.stringContaining('a/link'),
+    });
+  });
+
   test('GNU tar keeps a file of 9 GB that is mostly a hole small', async () => {
     const sparse = await bench.volumes.volume();
     const look = async (of: string): Promise<string> =>

@@ -121,7 +121,7 @@ test('a restored database that fails the check is a miss, and is seeded anew', a
     exitCode: 0,
     errors: [],
     warnings: [
-      'the snapshot shop cannot be used: check failed with exit code 1. Its own output is above; the last log lines of the database are below',
+      "the snapshot shop cannot be used: check failed with exit code 1. Look at the script's own output, and at the last log lines of the database, printed with this error",
     ],
   });
   expect(step.outputs).toMatchObject({

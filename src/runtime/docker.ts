@@ -1,9 +1,8 @@
-import { finished, Readable } from 'node:stream';
-import { buffer, text } from 'node:stream/consumers';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 
-import Docker from 'dockerode';
-
-import { AppError, messageOf } from '../errors.ts';
+import { AppError } from '../errors.ts';
+import { abortable, createClient, pull, upload, waitForEnd } from './docker-client.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
 import {
@@ -25,7 +24,7 @@ const execOutputLimitBytes = 64 * 1024;
  * DOCKER_CERT_PATH, else the local socket. @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
  */
 export function connectDocker(): ContainerRuntime {
-  const docker = connect();
+  const docker = createClient();
   const remoteHost = (docker.modem as { host?: string }).host;
   const local = remoteHost === undefined;
 
@@ -146,7 +145,7 @@ export function connectDocker(): ContainerRuntime {
       if (present) return imageFacts(reference, present);
       onPull?.();
       try {
-        await pulled(await docker.pull(name, { ...abortable(signal) }));
+        await pull(docker, name, signal);
       } catch (error) {
         if (signal?.aborted) throw await translate(`pull the image ${name}`, error, signal);
         throw translatePullError(name, error, await address());
@@ -231,12 +230,7 @@ export function connectDocker(): ContainerRuntime {
       }),
 
     waitForExit: (id, signal) =>
-      call('wait for the container', signal, async () => {
-        const result = (await docker.getContainer(id).wait({ ...abortable(signal) })) as {
-          StatusCode: number;
-        };
-        return result.StatusCode;
-      }),
+      call('wait for the container', signal, () => waitForEnd(docker, id, signal)),
 
     async listContainers(labels, signal) {
       const listed = await call('list containers', signal, () =>
@@ -292,55 +286,12 @@ export function connectDocker(): ContainerRuntime {
       }),
 
     putArchive: (id, path, tar, signal) =>
-      call(`write to ${path} in the container`, signal, async () => {
-        // A request whose body never ends waits for ever: one whose source is gone has to be given up.
-        const broken = new AbortController();
-        const stopWatching = finished(tar, { writable: false }, (error) => {
-          if (error) broken.abort(error);
-        });
-        const abortSignal = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]);
-        try {
-          await docker.getContainer(id).putArchive(tar, { path, abortSignal });
-        } catch (error) {
-          throw broken.signal.aborted ? broken.signal.reason : error;
-        } finally {
-          stopWatching();
-        }
-      }),
+      call(`write to ${path} in the container`, signal, () =>
+        upload(docker, id, path, tar, signal),
+      ),
   };
-}
-
-function connect(): Docker {
-  const unusable = (problem: string, cause?: unknown): AppError =>
-    new AppError('docker-unreachable', `DOCKER_HOST cannot be used: ${problem}`, {
-      cause,
-      hint: 'Set it to unix:///path/to.sock or tcp://host:port (an ssh host: forward its socket with "ssh -L")',
-    });
-  let docker: Docker;
-  try {
-    docker = new Docker();
-  } catch (error) {
-    throw unusable(messageOf(error), error);
-  }
-  if ((docker.modem as { protocol?: string }).protocol === 'ssh') {
-    throw unusable('ssh:// is not supported');
-  }
-  return docker;
 }
 
 function cancelled(what: string, cause: unknown): AppError {
   return new AppError('cancelled', `cancelled: ${what}`, { cause });
-}
-
-/** Waits for a pull. The engine reports its failure inside the progress stream: one JSON object on each line. */
-async function pulled(progress: NodeJS.ReadableStream): Promise<void> {
-  for (const line of linesOf(await text(progress))) {
-    if (line === '') continue;
-    const { error } = JSON.parse(line) as { error?: string };
-    if (error !== undefined) throw new Error(error);
-  }
-}
-
-function abortable(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal ? { abortSignal: signal } : {};
 }

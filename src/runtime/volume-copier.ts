@@ -2,7 +2,7 @@ import type { ArchiveFeature } from '../snapshot/manifest.ts';
 import type { Labels } from './runtime.ts';
 
 export const copyMethods = ['pipe', 'archive'] as const;
-/** `pipe`: the image's own tar through a FIFO. `archive`: the Engine's archive API. */
+/** `pipe`: the image's own GNU tar through a FIFO. `archive`: the Engine's archive API. */
 export type CopyMethod = (typeof copyMethods)[number];
 
 /** Which volume, and which image to run or create the helper container from. */

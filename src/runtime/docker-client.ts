@@ -1,0 +1,89 @@
+import { finished, Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+
+import Docker from 'dockerode';
+
+import { AppError, messageOf } from '../errors.ts';
+import { linesOf } from './docker-frames.ts';
+
+// The calls for which dockerode alone is not enough: it would wait for ever, or take a failure for a success.
+
+/** @throws `docker-unreachable` for a DOCKER_HOST that cannot be used */
+export function createClient(): Docker {
+  const unusable = (problem: string, cause?: unknown): AppError =>
+    new AppError('docker-unreachable', `DOCKER_HOST cannot be used: ${problem}`, {
+      cause,
+      hint: 'Set it to unix:///path/to.sock or tcp://host:port (an ssh host: forward its socket with "ssh -L")',
+    });
+  let docker: Docker;
+  try {
+    docker = new Docker();
+  } catch (error) {
+    throw unusable(messageOf(error), error);
+  }
+  if ((docker.modem as { protocol?: string }).protocol === 'ssh') {
+    throw unusable('ssh:// is not supported');
+  }
+  return docker;
+}
+
+/** Pulls an image. The engine reports a failure inside the progress stream: one JSON object on each line. */
+export async function pull(docker: Docker, name: string, signal?: AbortSignal): Promise<void> {
+  const progress = await docker.pull(name, { ...abortable(signal) });
+  for (const line of linesOf(await text(progress))) {
+    if (line === '') continue;
+    const { error } = JSON.parse(line) as { error?: string };
+    if (error !== undefined) throw new Error(error);
+  }
+}
+
+/**
+ * The exit code of a container, once it has ended. The engine sends the head of its answer at once and the rest in the
+ * end: it is read as a stream, for only then an engine that goes away in between is noticed.
+ */
+export async function waitForEnd(
+  docker: Docker,
+  id: string,
+  signal?: AbortSignal,
+): Promise<number> {
+  const answer = await new Promise<Readable>((resolve, reject) => {
+    const request = {
+      path: `/containers/${id}/wait`,
+      method: 'POST',
+      isStream: true,
+      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+      ...abortable(signal),
+    };
+    docker.modem.dial(request, (error, result) => {
+      if (result instanceof Readable) resolve(result);
+      else reject(error ?? new Error('no answer'));
+    });
+  });
+  return (JSON.parse(await text(answer)) as { StatusCode: number }).StatusCode;
+}
+
+/** Uploads a tar. A request whose body never ends waits for ever: one whose source is gone is given up. */
+export async function upload(
+  docker: Docker,
+  id: string,
+  path: string,
+  tar: Readable,
+  signal?: AbortSignal,
+): Promise<void> {
+  const broken = new AbortController();
+  const stopWatching = finished(tar, { writable: false }, (error) => {
+    if (error) broken.abort(error);
+  });
+  const abortSignal = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]);
+  try {
+    await docker.getContainer(id).putArchive(tar, { path, abortSignal });
+  } catch (error) {
+    throw broken.signal.aborted ? broken.signal.reason : error;
+  } finally {
+    stopWatching();
+  }
+}
+
+export function abortable(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal ? { abortSignal: signal } : {};
+}
