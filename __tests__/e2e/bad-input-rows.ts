@@ -156,21 +156,21 @@ export const rows: readonly Row[] = [
     what: 'a seed that fails',
     inputs: { seed: 'echo "the seed says why"\nfalse | exit 3\necho unreachable' },
     words: ['seed failed with exit code 3'],
-    hint: 'Its own output is above',
+    hint: "Look at the script's own output",
     log: 'the seed says why',
   },
   {
     what: 'a seed that kills the database',
     inputs: { seed: 'docker kill "$SNAPVOL_CONTAINER" >/dev/null' },
     words: ['the database ended during seed (exit code 137)'],
-    hint: 'Its last log lines are below',
+    hint: 'Look at its last log lines',
     log: 'database system is ready to accept connections',
   },
   {
     what: 'a check that fails after the seed',
     inputs: { seed: sqlScript('create table item ();'), check: sqlScript('select * from other;') },
     words: ['check failed with exit code 3'],
-    hint: 'Its own output is above',
+    hint: "Look at the script's own output",
     log: 'relation "other" does not exist',
   },
   {
@@ -183,7 +183,7 @@ export const rows: readonly Row[] = [
     what: 'a database that ends at once',
     inputs: { args: '-c no_such_setting=1' },
     words: ['the database exited with code 1 before it was ready'],
-    hint: 'Its last log lines are below',
+    hint: 'Look at its last log lines',
     log: 'unrecognized configuration parameter "no_such_setting"',
   },
   {
