@@ -88,7 +88,12 @@ function surroundings(): Surroundings {
     log: actionsLog,
     tempDir: env['RUNNER_TEMP'] ?? tmpdir(),
     cwd: env['GITHUB_WORKSPACE'] ?? process.cwd(),
-    env,
+    // A `run:` step does not get the tokens of GitHub's services, nor our inputs: neither do the user's scripts.
+    env: Object.fromEntries(
+      Object.entries(env).filter(
+        ([name]) => !/^(ACTIONS_(RUNTIME|RESULTS|CACHE)_|INPUT_|STATE_)/.test(name),
+      ),
+    ),
     outputFd: 1,
   };
 }

@@ -23,7 +23,7 @@ export function createScriptRunner({ scratchDir, cwd, env, outputFd }: ScriptOpt
       await writeFile(file, script.text, { mode: 0o600 });
       const child = spawn('bash', ['--noprofile', '--norc', '-e', '-o', 'pipefail', file], {
         cwd,
-        env: { ...env, ...script.env },
+        env: { ...withoutOverrides(env), ...script.env },
         stdio: ['ignore', outputFd, outputFd],
         detached: true, // its own process group, so that all of it can be ended
       });
@@ -55,4 +55,14 @@ function endGroup(pid: number): void {
   } catch {
     // It has ended already.
   }
+}
+
+/** With these, libpq would go to another server than the variables of the script say; the last one is ours alone. */
+const overrides: ReadonlySet<string> = new Set([
+  ...['PGSERVICE', 'PGSERVICEFILE', 'PGHOSTADDR', 'PGOPTIONS', 'PGPASSFILE'],
+  'SNAPVOL_BASE_KEY',
+]);
+
+function withoutOverrides(env: ScriptOptions['env']): ScriptOptions['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !overrides.has(name)));
 }

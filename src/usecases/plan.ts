@@ -1,4 +1,5 @@
 import type { Credentials, Engine, Env } from '../engines/engine.ts';
+import { AppError } from '../errors.ts';
 import { labelsFor, engineLabel, volumeNameLabel } from '../runtime/labels.ts';
 import type { ImageFacts, Labels } from '../runtime/runtime.ts';
 import type { ExtraVolume, Settings } from '../settings.ts';
@@ -50,6 +51,7 @@ export async function makePlan(
   const { user, password, database } = credentials;
   const location = engine.location(image, settings.env);
   const initFiles = await readFiles('init', settings.init, who.cwd);
+  refuseSameNames(initFiles);
   const keyFiles = await readFiles('key-files', settings.keyFiles, who.cwd);
   const passwordHash = passwordFingerprint(password, user, database);
   const keyParts: KeyParts = [
@@ -104,6 +106,21 @@ export async function makePlan(
       credentials: { user, database, passwordHash },
     },
   };
+}
+
+/** They all land in one folder of the container, where the second would replace the first. */
+function refuseSameNames(initFiles: readonly KeyFile[]): void {
+  const seen = new Map<string, string>();
+  for (const { path } of initFiles) {
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const other = seen.get(name);
+    if (other !== undefined) {
+      throw new AppError('invalid-settings', `init: ${other} and ${path} have the same name`, {
+        hint: 'Give them names of their own: they are copied into one folder',
+      });
+    }
+    seen.set(name, path);
+  }
 }
 
 /** The parts of a key that can be told from a database as it is; `start` adds what went into making it. */

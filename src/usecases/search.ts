@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { AppError, explain } from '../errors.ts';
 import { openBundle, type Bundle } from '../snapshot/bundle.ts';
 import { misfit } from '../snapshot/compatibility.ts';
+import { differingParts, type KeyParts } from '../snapshot/key.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
@@ -43,7 +44,9 @@ export async function searchSnapshot(
       const reason = `the snapshot ${found.key} was removed while it was looked up`;
       return { kind: 'none', reason, occupied: false };
     }
-    const reason = misfit(bundle.manifest, plan.target);
+    const reason =
+      misfit(bundle.manifest, plan.target) ??
+      (found.exact ? undefined : baseMisfit(bundle.manifest.keyParts, plan.keyParts));
     if (reason !== undefined) {
       await rm(bundle.dir, { recursive: true });
       return {
@@ -59,6 +62,19 @@ export async function searchSnapshot(
     log.warn(explain(error));
     return { kind: 'none', reason: error.message, occupied };
   }
+}
+
+/**
+ * What only acts on an empty data folder would not act on a base: its result must not be saved under a key that says
+ * otherwise. The seed and the key files may differ; they are what the seed on top is for.
+ */
+function baseMisfit(base: KeyParts, wanted: KeyParts): string | undefined {
+  const initial = (parts: KeyParts): KeyParts =>
+    parts.filter(
+      ({ name, value }) =>
+        name === 'image' || name.startsWith('env ') || (name === 'init' && value !== 'none'),
+    );
+  return differingParts(initial(base), initial(wanted))[0];
 }
 
 /** What keeps a snapshot from being used without keeping the database from being seeded. */
@@ -77,7 +93,14 @@ export async function loadBundle(
   const dir = join(scratchDir, 'loaded');
   await mkdir(dir);
   try {
-    if (await store.load(found, dir, signal)) return await openBundle(dir);
+    if (await store.load(found, dir, signal)) {
+      const bundle = await openBundle(dir);
+      if (bundle.manifest.key === found.key) return bundle;
+      throw new AppError(
+        'snapshot-corrupt',
+        `what is stored as ${found.key} is the snapshot ${bundle.manifest.key}`,
+      );
+    }
   } catch (error) {
     await rm(dir, { recursive: true });
     throw error;

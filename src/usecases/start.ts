@@ -25,7 +25,10 @@ export async function start(
   const startMs = clock.now();
   const { password } = settings.credentials;
   // Masking a default such as "postgres" would only make every log unreadable.
-  if (password !== settings.engine.defaults.password) log.mask(password);
+  if (password !== settings.engine.defaults.password) {
+    log.mask(password);
+    log.mask(encodeURIComponent(password)); // as it stands in the URL
+  }
   await runtime.info();
   const image = await runtime.ensureImage(settings.image, signal, () => {
     log.info(`pulling ${settings.image}`);
