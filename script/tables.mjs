@@ -1,13 +1,17 @@
-// Writes the tables of inputs and outputs in the Markdown files that ask for them with the marks
-// `<!-- inputs of FILE -->` ... `<!-- end -->`. With --check only tells whether they are current.
+// Writes what Markdown files repeat of the code: the tables of inputs and outputs, between the marks
+// `<!-- inputs of FILE -->` ... `<!-- end -->`, and the help of each command in docs/cli.md. With --check only tells
+// whether they are current.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { format, resolveConfig } from 'prettier';
 import { parse } from 'yaml';
 
+import { commands } from '../src/cli/commands.ts';
+import { commandHelp } from '../src/cli/help.ts';
+
 const root = resolve(import.meta.dirname, '..');
-const files = ['README.md'];
+const files = ['README.md', 'docs/cli.md'];
 const check = process.argv.includes('--check');
 const marked = /(<!-- (inputs|outputs) of (\S+) -->\n)[^]*?(<!-- end -->)/g;
 
@@ -28,14 +32,23 @@ function table(kind, actionFile) {
   return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows].join('\n');
 }
 
+function helpOf(name) {
+  return new RegExp(`\`\`\`text\\nsnapvol ${name} [^]*?\`\`\`\\n`);
+}
+
 for (const file of files) {
   const path = join(root, file);
   const before = readFileSync(path, 'utf8');
-  const filled = before.replaceAll(marked, (_, begin, kind, actionFile, end) => {
-    return `${begin}\n${table(kind, actionFile)}\n\n${end}`;
-  });
-  if (filled === before && !marked.test(before))
-    throw new Error(`${file} has no marks for a table`);
+  const filled = commands
+    .reduce(
+      (text, command) =>
+        text.replace(helpOf(command.name), () => `\`\`\`text\n${commandHelp(command)}\`\`\`\n`),
+      before,
+    )
+    .replaceAll(
+      marked,
+      (_, begin, kind, actionFile, end) => `${begin}\n${table(kind, actionFile)}\n\n${end}`,
+    );
   const after = await format(filled, { ...(await resolveConfig(path)), filepath: path });
   if (after === before) continue;
   if (check) {

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'container-missing'
   | 'seed-failed'
   | 'check-failed'
+  | 'hook-failed'
   | 'unclean-shutdown'
   | 'copy-failed'
   | 'snapshot-missing'

@@ -2,8 +2,29 @@ import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
 import { AppError, messageOf } from './errors.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
-import { keyProblem } from './snapshot/key.ts';
+import {
+  absolutePath,
+  databaseName,
+  durationMs,
+  environment,
+  extraVolumes,
+  keyLines,
+  keyText,
+  lines,
+  oneOf,
+  parseCompression,
+  parseOptions,
+  portNumber,
+  splitWords,
+  text,
+  trueOrFalse,
+  type ContainerOptions,
+  type ExtraVolume,
+} from './setting-values.ts';
+import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
 import { parseStore, type StoreLocation } from './stores/location.ts';
+
+export type { ExtraVolume } from './setting-values.ts';
 
 /** The inputs of the root action, which are the flags of `snapvol start`. */
 export const inputNames = [
@@ -30,6 +51,9 @@ export const inputNames = [
   'durability',
   'wait-timeout',
   'stop-timeout',
+  'quiesce',
+  'before-copy',
+  'after-copy',
   'volumes-extra',
   'compression',
   'data-path',
@@ -43,17 +67,16 @@ export type InputName = (typeof inputNames)[number];
 /** As given: text, and absent or empty for "not given". */
 export type RawInputs = Partial<Readonly<Record<InputName, string>>>;
 
-export interface ExtraVolume {
-  readonly name: string;
-  readonly mountPath: string;
-}
-
 /** How snapshots are copied and where they are kept: what `save` and `restore` take as well. */
 export interface CopySettings {
   readonly key: string | undefined;
   readonly store: StoreLocation;
   readonly waitTimeoutMs: number;
   readonly stopTimeoutMs: number;
+  readonly quiesce: Quiesce;
+  /** Scripts around a copy of a running database. */
+  readonly beforeCopy: string | undefined;
+  readonly afterCopy: string | undefined;
   readonly compression: Compression;
   readonly copy: CopyMethod | 'auto';
 }
@@ -123,26 +146,24 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   if (engine && engine.defaultImage === undefined && image === undefined) {
     problems.push(`image: engine ${engine.id} has no default image`);
   }
-  const defaults: Credentials = engine?.defaults ?? { user: '', password: '', database: '' };
-  const user = read('user', text, defaults.user);
+  const credentials = readCredentials(reader, engine);
+  const init = read('init', lines, []);
+  if (engine && engine.initPath === undefined && init.length > 0) {
+    problems.push(`init: images of engine ${engine.id} take no init files; use "seed"`);
+  }
   const options = read<ContainerOptions, ContainerOptions>('options', parseOptions, {});
 
   const settings = {
     image: image ?? engine?.defaultImage ?? '',
     name: read('name', databaseName, engine?.id ?? ''),
     seed: read('seed', text, undefined),
-    init: read('init', lines, []),
+    init,
     check: read('check', text, undefined),
     keyFiles: read('key-files', lines, []),
     restoreKeys: read('restore-keys', keyLines, []),
     save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
-    credentials: {
-      user,
-      password: read('password', text, defaults.password),
-      // As the images have it: a user without a database named gets one of the user's name.
-      database: read('database', text, user === defaults.user ? defaults.database : user),
-    },
+    credentials,
     port,
     network: read('network', text, undefined),
     env: read('env', environment, {}),
@@ -161,6 +182,23 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   return { ...settings, engine, engineInputs };
 }
 
+function readCredentials({ read, problems }: Reader, engine: Engine | undefined): Credentials {
+  const defaults: Credentials = engine?.defaults ?? { user: '', password: '', database: '' };
+  const user = read('user', text, defaults.user);
+  const database =
+    user === defaults.user
+      ? defaults.database
+      : (engine?.defaultDatabase?.(user) ?? defaults.database);
+  const credentials = {
+    user,
+    password: read('password', text, defaults.password),
+    database: read('database', text, database),
+  };
+  const problem = engine?.credentialsProblem?.(credentials);
+  if (problem !== undefined) problems.push(problem);
+  return credentials;
+}
+
 /** As {@link parseSettings}, for what needs no engine. Inputs that it does not know are ignored. */
 export function parseCopySettings(raw: RawInputs, context: SettingsContext): CopySettings {
   const reader = readerOf(raw);
@@ -169,8 +207,17 @@ export function parseCopySettings(raw: RawInputs, context: SettingsContext): Cop
   return settings;
 }
 
-function readCopySettings({ read }: Reader, context: SettingsContext): CopySettings {
+function readCopySettings({ read, problems }: Reader, context: SettingsContext): CopySettings {
+  const quiesce = read('quiesce', oneOf(quiesceMethods), 'stop');
+  const beforeCopy = read('before-copy', text, undefined);
+  const afterCopy = read('after-copy', text, undefined);
+  if (quiesce !== 'none' && (beforeCopy ?? afterCopy) !== undefined) {
+    problems.push('quiesce: "before-copy" and "after-copy" are run with "quiesce" none only');
+  }
   return {
+    quiesce,
+    beforeCopy,
+    afterCopy,
     key: read('key', keyText, undefined),
     store: read('store', parseStore, parseStore(context.defaultStore)),
     waitTimeoutMs: read('wait-timeout', durationMs, 120_000),
@@ -215,132 +262,5 @@ function invalidSettings(problems: readonly string[]): AppError {
       ? (problems[0] ?? '')
       : `${problems.length} settings are wrong: ${problems.join('; ')}`,
     { details: problems },
-  );
-}
-
-const text = (value: string): string => value;
-
-function oneOf<const T extends string>(choices: readonly T[]) {
-  return (value: string): T => {
-    const found = choices.find((choice) => choice === value);
-    if (found !== undefined) return found;
-    throw new Error(`"${value}" is not one of ${choices.join(', ')}`);
-  };
-}
-
-const trueOrFalse = (value: string): boolean =>
-  oneOf(['true', 'false'])(value.toLowerCase()) === 'true';
-
-function lines(value: string): string[] {
-  return value
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-}
-
-function keyText(value: string): string {
-  const problem = keyProblem(value);
-  if (problem !== undefined) throw new Error(`the key ${problem}`);
-  return value;
-}
-
-function keyLines(value: string): string[] {
-  const keys = lines(value).map(keyText);
-  if (keys.length > 9)
-    throw new Error(`${keys.length} given, GitHub's cache takes at most 9 beside the key`);
-  return keys;
-}
-
-function portNumber(value: string): number {
-  const port = Number(value);
-  if (!/^\d+$/.test(value) || port > 65_535)
-    throw new Error(`"${value}" is not a port (0 to 65535)`);
-  return port;
-}
-
-function absolutePath(value: string): string {
-  if (!value.startsWith('/'))
-    throw new Error(`"${value}" is not an absolute path in the container`);
-  return value.replace(/(?<=.)\/+$/, '');
-}
-
-function databaseName(value: string): string {
-  if (/^[a-z0-9][a-z0-9_.-]{0,39}$/.test(value)) return value;
-  throw new Error(
-    `"${value}" must be 1 to 40 of a-z, 0-9, ".", "_", "-", and begin with a letter or digit`,
-  );
-}
-
-function environment(value: string): Env {
-  return Object.fromEntries(
-    lines(value).map((line) => {
-      const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
-      if (!match) throw new Error(`"${line.replace(/=.*/, '=...')}" is not NAME=VALUE`);
-      return [match[1] ?? '', match[2] ?? ''];
-    }),
-  );
-}
-
-function durationMs(value: string): number {
-  const match = /^(\d+)(s|m)?$/.exec(value);
-  const seconds = Number(match?.[1]) * (match?.[2] === 'm' ? 60 : 1);
-  if (!match || seconds < 1 || seconds > 86_400) {
-    throw new Error(`"${value}" is not a time: seconds like 120, or 2m`);
-  }
-  return seconds * 1000;
-}
-
-function extraVolumes(value: string): ExtraVolume[] {
-  const volumes = lines(value).map((line) => {
-    const match = /^([a-z0-9][a-z0-9_.-]{0,39}):(\/.+)$/.exec(line);
-    if (!match) throw new Error(`"${line}" is not NAME:/PATH/IN/CONTAINER`);
-    return { name: match[1] ?? '', mountPath: absolutePath(match[2] ?? '') };
-  });
-  const names = new Set(volumes.map((volume) => volume.name));
-  if (names.size < volumes.length) throw new Error('a volume name is given twice');
-  if (names.has('data')) throw new Error('"data" is the name of the database\'s own volume');
-  return volumes;
-}
-
-function parseCompression(value: string): Compression {
-  if (value === 'none') return { kind: 'none' };
-  const match = /^zstd(?::(\d+))?$/.exec(value);
-  const level = Number(match?.[1] ?? 3);
-  if (!match || level < 1 || level > 19)
-    throw new Error(`"${value}" is not zstd:1 ... zstd:19 or none`);
-  return { kind: 'zstd', level };
-}
-
-interface ContainerOptions {
-  readonly memoryBytes?: number;
-  readonly shmBytes?: number;
-}
-
-/** `--memory 1g --shm-size 256m`, as `docker run` has them. */
-function parseOptions(value: string): ContainerOptions {
-  const result: { memoryBytes?: number; shmBytes?: number } = {};
-  const words = splitWords(value).flatMap((word) => word.split('='));
-  for (let i = 0; i < words.length; i += 2) {
-    const [option, size = ''] = words.slice(i, i + 2);
-    if (option === '--memory' || option === '-m') result.memoryBytes = sizeBytes(size);
-    else if (option === '--shm-size') result.shmBytes = sizeBytes(size);
-    else throw new Error(`"${option ?? ''}" is not supported, only --memory and --shm-size`);
-  }
-  return result;
-}
-
-function sizeBytes(value: string): number {
-  const match = /^(\d+)([bkmg])?b?$/i.exec(value);
-  if (!match) throw new Error(`"${value}" is not a size like 512m or 1g`);
-  const power = 'bkmg'.indexOf((match[2] ?? 'b').toLowerCase());
-  return Number(match[1]) * 1024 ** power;
-}
-
-/** Words between white space; single or double quotes keep white space in a word. */
-function splitWords(value: string): string[] {
-  if (/["']/.test(value.replaceAll(/"[^"]*"|'[^']*'/g, '')))
-    throw new Error('a quote is not closed');
-  return [...value.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map(([word]) =>
-    word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'),
   );
 }

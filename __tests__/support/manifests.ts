@@ -8,7 +8,12 @@ export function makeManifest(overrides: Partial<Manifest> = {}): Manifest {
     keyParts: [{ name: 'image', value: 'postgres:17' }],
     createdAt: '2026-11-21T09:00:00.000Z',
     createdBy: 'snapvol 0.1.0',
-    engine: { id: 'postgres', dataVersion: '17', dataPath: '/var/lib/postgresql/data' },
+    engine: {
+      id: 'postgres',
+      dataVersion: '17',
+      dataPath: '/var/lib/postgresql/data',
+      items: null,
+    },
     image: {
       reference: 'postgres:17',
       id: `sha256:${'a'.repeat(64)}`,

@@ -20,7 +20,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: ['base', 'snapshot', 'runtime', 'runtime:interface'],
   stores: ['base', 'snapshot', 'stores', 'stores:interface'],
   engines: ['base', 'snapshot', 'engines', ...interfaces],
-  settings: ['base', 'snapshot', 'engines:table', ...interfaces],
+  settings: ['base', 'snapshot', 'engines:table', 'setting-values', ...interfaces],
+  'setting-values': ['base', 'snapshot', ...interfaces],
   'engines:table': ['base', 'snapshot', 'engines', ...interfaces],
   usecases: ['base', 'snapshot', 'settings', 'usecases', ...interfaces],
   compose: [
@@ -61,7 +62,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   dockerode: /^runtime\/docker/,
   'docker-modem': /^runtime\/docker/,
   'tar-stream': /^runtime\//,
-  valibot: /^(snapshot\/|settings\.ts$)/,
+  valibot: /^snapshot\//,
 };
 
 interface Import {
@@ -103,7 +104,7 @@ function target(from: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : specifier;
 }
 
-const baseFiles = ['errors.ts', 'log.ts', 'clock.ts', 'format.ts', 'version.ts'];
+const baseFiles = ['errors.ts', 'log.ts', 'clock.ts', 'format.ts', 'paths.ts', 'version.ts'];
 
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return 'base';

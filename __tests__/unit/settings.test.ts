@@ -73,6 +73,25 @@ describe('settings', () => {
     expect(makeSettings({ user: 'app', database: 'shop' }).credentials.database).toBe('shop');
   });
 
+  test('refuse what the engine has no use for, and say what to use', () => {
+    expect(problemsOf({ image: 'redis:8', init: 'db/*.sql' })).toEqual([
+      'init: images of engine redis take no init files; use "seed"',
+    ]);
+    expect(problemsOf({ image: 'redis:8', user: 'app' })).toEqual([
+      'user: Redis has only the user "default"; make others in "seed", with ACL SETUSER',
+    ]);
+    expect(problemsOf({ engine: 'etcd', password: 'x' })).toEqual([
+      'password: the image of etcd does not take it from its environment',
+    ]);
+  });
+
+  test('keep the default database of an engine whose image names none after the user', () => {
+    expect(makeSettings({ image: 'mysql:8.4', user: 'app' }).credentials).toMatchObject({
+      user: 'app',
+      database: 'test',
+    });
+  });
+
   test('report all problems at once', () => {
     const problems = problemsOf({
       image: 'postgres',
@@ -86,8 +105,11 @@ describe('settings', () => {
   });
 
   test.each<[InputName, string, RegExp]>([
-    ['engine', 'oracle', /unknown engine "oracle".*postgres, generic/],
-    ['image', 'redis:8', /cannot tell the engine/],
+    ['engine', 'oracle', /unknown engine "oracle".*postgres, mysql, .*generic/],
+    ['image', 'sqlite:3', /cannot tell the engine/],
+    ['quiesce', 'kill', /stop, pause, none/],
+    ['before-copy', 'true', /with "quiesce" none only/],
+    ['data-path', '/data', /engine postgres does not take data-path/],
     ['name', 'Bad Name', /must be/],
     ['key', 'x'.repeat(513), /513 characters/],
     ['key', 'a,b', /comma/],

@@ -42,7 +42,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   image: { value: 'IMAGE', about: "image of the database, e.g. postgres:17 (the engine's)" },
   engine: {
     value: 'ENGINE',
-    about: 'kind of database: postgres, generic (detected from the image)',
+    about: 'kind of database, e.g. mysql; docs/engines.md has all (detected from the image)',
   },
   name: { value: 'NAME', about: 'the same as the argument NAME' },
   seed: { value: 'SCRIPT', about: 'shell script that fills the empty database, run on a miss' },
@@ -72,16 +72,28 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   durability: { value: 'KIND', about: 'relaxed (no fsync while tests run) or full (relaxed)' },
   'wait-timeout': { value: 'TIME', about: 'how long to wait until the database is ready (120)' },
   'stop-timeout': { value: 'TIME', about: 'how long it may take to stop cleanly (60)' },
+  quiesce: { value: 'HOW', about: 'before a copy: stop, pause or none (stop)' },
+  'before-copy': { value: 'SCRIPT', about: 'run before a copy with --quiesce none' },
+  'after-copy': { value: 'SCRIPT', about: 'run after it, whatever happened' },
   'volumes-extra': {
     value: 'NAME:/PATH',
     repeatable: true,
     about: 'more volumes for the same snapshot',
   },
   compression: { value: 'KIND', about: 'zstd:1 (quick) to zstd:19 (small), or none (zstd:3)' },
-  'data-path': { value: '/PATH', about: "generic: where the data lies (the image's VOLUME)" },
-  'container-port': { value: 'PORT', about: "generic: port in the container (the image's EXPOSE)" },
-  'ready-command': { value: 'COMMAND', about: 'generic: exits 0 in the container when it serves' },
-  url: { value: 'TEMPLATE', about: 'generic: of the URL, e.g. redis://{host}:{port}' },
+  'data-path': {
+    value: '/PATH',
+    about: "generic, presets: where the data lies (the image's VOLUME)",
+  },
+  'container-port': {
+    value: 'PORT',
+    about: "generic, presets: port in the container (the image's EXPOSE)",
+  },
+  'ready-command': {
+    value: 'COMMAND',
+    about: 'generic, presets: exits 0 in the container when it serves',
+  },
+  url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
 };
 
@@ -125,10 +137,11 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: true },
     about: 'snapshot what a started database holds now, under a key',
     notes:
-      'The database is stopped for the copy and started again. A key that has a snapshot is refused.',
+      'The database is stopped for the copy (see --quiesce) and started again. A key that has a snapshot is refused.',
     flags: [
       { name: 'key', value: 'KEY', about: 'key of the new snapshot (required)' },
-      ...flags('store', 'compression', 'stop-timeout', 'wait-timeout', 'copy'),
+      ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
+      ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save shop --key shop-before-migration',
   },

@@ -19,6 +19,7 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'snapshot-corrupt': 15,
   'snapshot-incompatible': 16,
   'store-unavailable': 17,
+  'hook-failed': 18,
   /** As a shell has it for a process that SIGINT ended. */
   cancelled: 130,
 };

@@ -1,6 +1,6 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
 
-/** What the user said of the database; defaults are the engine's. */
+/** What the user said of the database; defaults are the engine's. Empty where an engine has no such thing. */
 export interface Credentials {
   readonly user: string;
   readonly password: string;
@@ -15,17 +15,27 @@ export interface Endpoint extends Credentials {
 
 export type Env = Readonly<Record<string, string>>;
 
-/** Reads a file of the stopped database's data folder, by a path relative to it. `undefined`: there is none. */
+/** A command to be run inside the database's container. Secrets are in `env`, never in `command`. */
+export interface InnerCommand {
+  readonly command: readonly string[];
+  readonly env: Env;
+}
+
+/** The first 64 KiB of a file in the data folder, by a path relative to it. `undefined`: there is none. */
 export type ReadDataFile = (path: string) => Promise<Buffer | undefined>;
 
-/** What the data folder itself says after a stop. */
+/** What the data folder itself says. */
 export interface DataState {
   /** Of the data on disk, as the engine notes it. `null` where an engine notes none. */
   readonly version: string | null;
-  /** The engine's own mark of a clean shutdown, in words for the manifest. */
+  /** The engine's own mark of how the data was left, in words for the manifest. */
   readonly mark: string;
-  /** Why this data must not become a snapshot. */
-  readonly problem?: string;
+  /** Why this must never become a snapshot: there is no data of this engine. */
+  readonly unusable?: string;
+  /** Why this is not what a clean shutdown leaves. */
+  readonly unclean?: string;
+  /** True when no item is in the files: wrong for a server that holds some. Engines with `itemCount` tell. */
+  readonly empty?: boolean;
 }
 
 /** Where the data lies: a volume at `mountPath`, the data folder at or below it. */
@@ -40,30 +50,51 @@ export interface DataLocation {
  */
 export interface Engine {
   readonly id: string;
-  /** Repository names (last path segment) of images that are this engine, for `engine: auto`. */
+  /** Repository names (last path segment) of images that are this engine, where `engine` is not given. */
   readonly imageNames: readonly string[];
   readonly defaultImage: string | undefined;
   readonly defaults: Credentials;
+  /** The database that the image makes for a user that is not the default one. Without it: always the default. */
+  readonly defaultDatabase?: (user: string) => string;
+  /** Why the image cannot be given these. */
+  readonly credentialsProblem?: (credentials: Credentials) => string | undefined;
   /** The port inside the container. @throws `invalid-settings` */
   port(image: ImageFacts): number;
   /** From the image, never a constant: images move their data. @throws `invalid-settings` */
   location(image: ImageFacts, env: Env): DataLocation;
   /** The environment with which the image initialises an empty data folder. */
   containerEnv(credentials: Credentials): Env;
+  /** Instead of the image's own, which would keep the stop signal from the server. */
+  readonly entrypoint?: readonly string[];
   /** Server arguments that trade durability for speed in test databases. */
   readonly relaxedArgs: readonly string[];
+  /** Server arguments that credentials need where the image takes none from its environment. */
+  readonly credentialArgs?: (credentials: Credentials) => readonly string[];
   /** Where the image looks for files that initialise an empty data folder. */
   readonly initPath: string | undefined;
   /**
    * Run inside the container until it exits 0: it must succeed only when the final server answers in the wanted
    * database, never for a temporary server that is there during initialisation.
    */
-  readiness(credentials: Credentials): { readonly command: readonly string[]; readonly env: Env };
+  readiness(credentials: Credentials): InnerCommand;
   url(endpoint: Endpoint): string;
   /** The connection in the variables of the engine's own clients. */
   clientEnv(endpoint: Endpoint): Env;
-  /** Looks at the data folder of a database that has been stopped. */
+  /** Makes the server shut down by itself, where the stop signal alone would not write everything to disk. */
+  readonly shutdown?: (credentials: Credentials) => InnerCommand;
+  /** With which a server ends that has shut down by itself. */
+  readonly cleanExitCodes: readonly number[];
+  /** Exits 0 when a copy of the paused server's files would hold everything. Without it: it always does. */
+  readonly pausable?: (credentials: Credentials) => InnerCommand & { readonly refusal: string };
+  /** Prints how many items the server holds, in engines that may start with none and say nothing. */
+  readonly itemCount?: (credentials: Credentials) => InnerCommand;
+  /** Looks at the data folder of a database that has been stopped, or paused. */
   dataState(read: ReadDataFile): Promise<DataState>;
-  /** The version of data that this image runs, comparable with `DataState.version`. `undefined`: it does not say. */
+  /** The version of the server in this image, comparable with `DataState.version`. `undefined`: it does not say. */
   imageVersion(image: ImageFacts): string | undefined;
+  /**
+   * Why a server of version `image` cannot take over data of version `data`. `undefined` when it can, where they differ
+   * by an upgrade that the server makes by itself.
+   */
+  versionProblem(data: string, image: string): string | undefined;
 }

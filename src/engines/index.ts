@@ -1,39 +1,60 @@
 import { AppError } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import { genericEngine, type GenericOptions } from './generic.ts';
+import { mongodb } from './mongodb.ts';
+import { mariadb, mysql } from './mysql.ts';
 import { postgres } from './postgres.ts';
+import { presets } from './presets.ts';
+import { redis, valkey } from './redis.ts';
 
 /** One row an engine. */
-const engines: readonly Engine[] = [postgres];
+const engines: readonly Engine[] = [postgres, mysql, mariadb, mongodb, redis, valkey];
 
-export const engineIds: readonly string[] = [...engines.map((engine) => engine.id), 'generic'];
+export const engineIds: readonly string[] = [...engines, ...presets, { id: 'generic' }].map(
+  ({ id }) => id,
+);
 
-/** The engine named, else the one whose image this is. @throws `invalid-settings` */
+/**
+ * The engine named, else the one whose image this is.
+ * @throws `invalid-settings`; also for `options` that an engine with knowledge of its own would not look at
+ */
 export function chooseEngine(
   id: string | undefined,
   image: string | undefined,
-  generic: Omit<GenericOptions, 'readyCommand'> & { readonly readyCommand: string | undefined },
+  options: GenericOptions,
 ): Engine {
-  if (id === 'generic') {
-    if (generic.readyCommand === undefined) {
-      throw new AppError('invalid-settings', 'engine generic needs "ready-command"', {
-        hint: 'Give a shell command that exits 0 inside the container when the database serves',
-      });
-    }
-    return genericEngine({ ...generic, readyCommand: generic.readyCommand });
+  const repository = repositoryName(image ?? '');
+  const wanted = (each: {
+    readonly id: string;
+    readonly imageNames: readonly string[];
+  }): boolean => (id === undefined ? each.imageNames.includes(repository) : each.id === id);
+  const engine = engines.find(wanted);
+  if (engine) {
+    refuseOptions(engine, options);
+    return engine;
   }
-  const found =
-    id !== undefined
-      ? engines.find((engine) => engine.id === id)
-      : engines.find((engine) => engine.imageNames.includes(repositoryName(image ?? '')));
-  if (found) return found;
+  const preset = presets.find(wanted);
+  if (preset || id === 'generic') return genericEngine(options, preset);
   throw new AppError(
     'invalid-settings',
-    id !== undefined
-      ? `unknown engine "${id}"`
-      : `cannot tell the engine from the image "${image ?? ''}"`,
+    id === undefined
+      ? `cannot tell the engine from the image "${image ?? ''}"`
+      : `unknown engine "${id}"`,
     { hint: `Set "engine" to one of: ${engineIds.join(', ')}` },
   );
+}
+
+function refuseOptions({ id }: Engine, options: GenericOptions): void {
+  const given = [
+    ...(options.dataPath === undefined ? [] : ['data-path']),
+    ...(options.port === undefined ? [] : ['container-port']),
+    ...(options.readyCommand === undefined ? [] : ['ready-command']),
+    ...(options.url === undefined ? [] : ['url']),
+  ];
+  if (given.length === 0) return;
+  throw new AppError('invalid-settings', `engine ${id} does not take ${given.join(', ')}`, {
+    hint: 'Leave them out, or set "engine" to generic',
+  });
 }
 
 /** `ghcr.io/acme/postgres:17@sha256:...` -> `postgres` */

@@ -1,6 +1,6 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
 import type { DataState, Engine, ReadDataFile } from './engine.ts';
-import { longestPrefix } from './paths.ts';
+import { longestPrefix } from '../paths.ts';
 
 /**
  * PostgreSQL, in the official image and those that keep its contract: https://hub.docker.com/_/postgres
@@ -10,6 +10,7 @@ export const postgres: Engine = {
   imageNames: ['postgres', 'postgis', 'pgvector', 'timescaledb'],
   defaultImage: 'postgres:17',
   defaults: { user: 'postgres', password: 'postgres', database: 'postgres' },
+  defaultDatabase: (user) => user,
   port: () => 5432,
 
   // Up to 17 PGDATA is the declared volume itself; from 18 on it is a folder of the version below it.
@@ -31,10 +32,11 @@ export const postgres: Engine = {
   // Over TCP: the image's temporary server for init files answers on the unix socket only.
   readiness: ({ user, password, database }) => ({
     command: [
-      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`, `--dbname=${database}`],
+      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`],
       ...['--no-psqlrc', '--no-password', '--tuples-only', '--command=select 1'],
     ],
-    env: { PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
+    // Not as an argument: a name with "=" would be taken for a connection string.
+    env: { PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
   }),
 
   url({ host, port, user, password, database }) {
@@ -50,8 +52,13 @@ export const postgres: Engine = {
     PGDATABASE: database,
   }),
 
+  cleanExitCodes: [0],
   dataState: readDataState,
   imageVersion,
+
+  // Only pg_upgrade, with the programs of both versions, turns data of one major into that of another.
+  versionProblem: (data, image) =>
+    data === image ? undefined : `data version changed: ${data} -> ${image}`,
 };
 
 /** The states of `pg_controldata`. https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h */
@@ -75,19 +82,19 @@ async function readDataState(read: ReadDataFile): Promise<DataState> {
     return {
       version: version ?? null,
       mark: 'no data folder',
-      problem: 'there is no PostgreSQL data folder in the volume, it would save an empty snapshot',
+      unusable: 'there is no PostgreSQL data folder in the volume, it would be an empty snapshot',
     };
   }
   const state = controlStates[control.readInt32LE(controlStateOffset)] ?? 'unknown';
   const mark = `pg_control: ${state}`;
   if (state !== 'shut down') {
-    return { version, mark, problem: `pg_control says "${state}" instead of "shut down"` };
+    return { version, mark, unclean: `pg_control says "${state}" instead of "shut down"` };
   }
   if ((await read('postmaster.pid')) !== undefined) {
     return {
       version,
       mark,
-      problem: 'postmaster.pid is still there: the server did not end by itself',
+      unclean: 'postmaster.pid is still there: the server did not end by itself',
     };
   }
   return { version, mark };

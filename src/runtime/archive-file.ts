@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
 import { TarFilter, type TarSummary } from './tar-filter.ts';
-import type { Compression, ExpectedArchive, WrittenArchive } from './volume-copier.ts';
+import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 const chunkBytes = 1024 * 1024;
 
@@ -50,7 +50,7 @@ export async function writeArchive(
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
-): Promise<WrittenArchive & { readonly notes: readonly string[] }> {
+): Promise<Omit<SavedArchive, 'method'>> {
   const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
     tar.destroy();
     throw describeStreamError(error, file);
@@ -65,9 +65,9 @@ export async function writeArchive(
       file,
       pipeline([tar, filter, ...codec.streams, meter, target], { signal }),
     );
-    const { tarBytes, entries, features, notes } = filter.summary;
+    const { tarBytes, entries, features, notes, contents } = filter.summary;
     const sha256 = meter.sha256();
-    return { archiveBytes: meter.bytes, sha256, tarBytes, entries, features, notes };
+    return { archiveBytes: meter.bytes, sha256, tarBytes, entries, features, notes, contents };
   } catch (error) {
     await rm(file, { force: true });
     // Nothing was stored yet that could be corrupt: it is the writer of this stream that failed.

@@ -65,6 +65,8 @@ export function containerState(info: Docker.ContainerInspectInfo): ContainerStat
     running: info.State.Running,
     exitCode: info.State.ExitCode,
     oomKilled: info.State.OOMKilled,
+    startedAt: info.State.StartedAt,
+    autoRemove: info.HostConfig.AutoRemove ?? false,
     hostPort: hostPort === undefined ? undefined : Number(hostPort),
     labels: labelsOf(info.Config.Labels),
     mounts: info.Mounts.map((mount): Mount => ({

@@ -229,6 +229,17 @@ export function connectDocker(): ContainerRuntime {
         return (await container.inspect()).State.ExitCode;
       }),
 
+    pauseContainer: (id) =>
+      call('pause the container', undefined, async () => {
+        await docker.getContainer(id).pause();
+      }),
+
+    unpauseContainer: (id) =>
+      call('resume the container', undefined, async () => {
+        const container = docker.getContainer(id);
+        if ((await container.inspect()).State.Paused) await container.unpause();
+      }),
+
     waitForExit: (id, signal) =>
       call('wait for the container', signal, () => waitForEnd(docker, id, signal)),
 

@@ -65,10 +65,15 @@ export interface ContainerSpec {
 export interface ContainerState {
   readonly id: string;
   readonly name: string;
+  /** Also while it is paused. */
   readonly running: boolean;
+  /** Of the last run, as the engine writes times: another one tells that it was started again. */
+  readonly startedAt: string;
   /** Of the last run; meaningful when not running. */
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** Started with --rm: it goes when it ends, with its anonymous volumes. */
+  readonly autoRemove: boolean;
   /** Host port the engine published, where it did. */
   readonly hostPort: number | undefined;
   readonly labels: Labels;
@@ -113,6 +118,10 @@ export interface ContainerRuntime {
   startContainer(id: string, signal?: AbortSignal): Promise<void>;
   /** Sends the image's own stop signal, then kills after `graceMs`. Resolves with the exit code (137: killed). */
   stopContainer(id: string, graceMs: number): Promise<number>;
+  /** Freezes all processes of a running container. */
+  pauseContainer(id: string): Promise<void>;
+  /** Does nothing when it is not paused. */
+  unpauseContainer(id: string): Promise<void>;
   /** Resolves with the exit code when the container is no longer running. */
   waitForExit(id: string, signal?: AbortSignal): Promise<number>;
   inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerState | undefined>;

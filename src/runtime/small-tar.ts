@@ -1,6 +1,4 @@
 import { Readable, type Writable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 
 import { extract, pack } from 'tar-stream';
 
@@ -18,17 +16,36 @@ export function packFiles(
   return Readable.from(tar);
 }
 
-/** The content of the only file of a small tar; `undefined` where it holds no regular file. */
-export async function extractOne(tar: Readable): Promise<Buffer | undefined> {
-  let content: Buffer | undefined;
+/**
+ * The first `limitBytes` of the first regular file of a tar; `undefined` where there is none. What follows is not read.
+ */
+export async function extractHead(tar: Readable, limitBytes: number): Promise<Buffer | undefined> {
   const reader = extract();
-  reader.on('entry', (header, entry, next) => {
-    buffer(entry).then((bytes) => {
-      if (header.type === 'file') content ??= bytes;
-      next();
-    }, next);
-  });
-  // tar-stream's own stream class is a Writable in all that pipeline asks of one.
-  await pipeline(tar, reader as unknown as Writable);
-  return content;
+  tar
+    .on('error', (error) => {
+      reader.destroy(error);
+    })
+    .pipe(reader as unknown as Writable);
+  try {
+    for await (const entry of reader) {
+      // A cast: its types do not say that an entry yields buffers.
+      if (entry.header.type === 'file')
+        return await headOf(entry as AsyncIterable<Buffer>, limitBytes);
+      entry.resume();
+    }
+    return undefined;
+  } finally {
+    tar.destroy();
+  }
+}
+
+async function headOf(file: AsyncIterable<Buffer>, limitBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of file) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= limitBytes) break;
+  }
+  return Buffer.concat(chunks).subarray(0, limitBytes);
 }

@@ -1,14 +1,19 @@
+import { posix } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
 
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
 import { extensionTypes, readExtension, type Extension } from './tar-extension.ts';
 import { blockBytes, isZero, notTar, readHeader } from './tar-header.ts';
+import type { FarLink, VolumeContents } from './volume-copier.ts';
 
 /** Long names and extended headers are held in memory until the entry they belong to is known. */
 const extensionLimitBytes = 1024 * 1024;
 
 /** How many left-out names a note shows. */
 const shownNames = 5;
+
+/** More of them are not looked at one by one; a single one is enough to judge. */
+const farLinksLimit = 1000;
 
 /** What went through, complete when the stream has ended. */
 export interface TarSummary {
@@ -20,6 +25,7 @@ export interface TarSummary {
   readonly root: readonly Buffer[];
   /** What was left out, in words; none where nothing was. */
   readonly notes: readonly string[];
+  readonly contents: VolumeContents;
 }
 
 /**
@@ -39,6 +45,8 @@ export class TarFilter extends Transform {
   /** Names (latin1) of what was left out: a further hard link to it cannot be kept either. */
   readonly #dropped = new Set<string>();
   #root: readonly Buffer[] = [];
+  #files = 0;
+  readonly #farLinks: FarLink[] = [];
   #tarBytes = 0;
   #entries = 0;
 
@@ -68,6 +76,7 @@ export class TarFilter extends Transform {
       features: [...this.#features].sort(),
       root: this.#root,
       notes: this.#notes(),
+      contents: { files: this.#files, farLinks: this.#farLinks },
     };
   }
 
@@ -168,8 +177,21 @@ export class TarFilter extends Transform {
     this.#entries += 1;
     for (const feature of features) this.#features.add(feature);
     if (header.type === '5' && name === './') this.#root = blocks;
+    if (header.type === '0' || header.type === '7') this.#files += 1;
+    if (header.type === '2') this.#noteLink(name, linkName);
     for (const part of blocks) this.#emit(part);
     this.#expectContent(contentBytes, 'pass');
+  }
+
+  /** Names are bytes here (latin1); to others they are text. */
+  #noteLink(name: string, linkName: string): void {
+    const [path, target] = [name, linkName].map((each) =>
+      Buffer.from(each, 'latin1').toString('utf8'),
+    ) as [string, string];
+    const far = target.startsWith('/') || posix.join(posix.dirname(path), target).startsWith('..');
+    if (far && this.#farLinks.length < farLinksLimit) {
+      this.#farLinks.push({ path: posix.normalize(path), target });
+    }
   }
 
   #expectContent(sizeBytes: number, content: 'pass' | 'drop' | 'hold'): void {

@@ -26,8 +26,23 @@ export interface WrittenArchive {
   readonly features: readonly ArchiveFeature[];
 }
 
+/** What kind of things a volume holds, for who must judge whether that can be all. */
+export interface VolumeContents {
+  /** Regular files, not counting further hard links. */
+  readonly files: number;
+  /** Symlinks that may lead out of the volume: absolute ones, and relative ones that climb above its root. */
+  readonly farLinks: readonly FarLink[];
+}
+
+export interface FarLink {
+  /** Relative to the volume's root. */
+  readonly path: string;
+  readonly target: string;
+}
+
 export interface SavedArchive extends WrittenArchive {
   readonly method: CopyMethod;
+  readonly contents: VolumeContents;
   /** What was left out or not kept, in words: one line each. */
   readonly notes: readonly string[];
 }

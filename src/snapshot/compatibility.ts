@@ -5,8 +5,12 @@ export interface Target {
   readonly engine: string;
   readonly os: string;
   readonly architecture: string;
-  /** Version of data the image runs, where it says. */
+  /** As the user names it. */
+  readonly image: string;
+  /** Of the server in the image, where it says. */
   readonly imageVersion: string | undefined;
+  /** The engine's word on data of one version for a server of another. */
+  readonly versionProblem: (data: string, image: string) => string | undefined;
   readonly dataPath: string;
   /** Logical volume name -> mount path. */
   readonly volumes: Readonly<Record<string, string>>;
@@ -23,7 +27,6 @@ export function misfit(manifest: Manifest, target: Target): string | undefined {
     ['engine', engine.id, target.engine],
     ['operating system', image.os, target.os],
     ['architecture', image.architecture, target.architecture],
-    ['data version', engine.dataVersion ?? '', target.imageVersion ?? engine.dataVersion ?? ''],
     ['data path', engine.dataPath, target.dataPath],
     ['volumes', describe(volumesOf(manifest)), describe(target.volumes)],
     // These live in the data folder: with others the restored database would not let anybody in.
@@ -35,9 +38,31 @@ export function misfit(manifest: Manifest, target: Target): string | undefined {
     const [what, was, is] = different;
     return `${what} changed: ${was || 'none'} -> ${is || 'none'}`;
   }
-  return credentials.passwordHash === target.credentials.passwordHash
-    ? undefined
-    : 'password changed';
+  if (credentials.passwordHash !== target.credentials.passwordHash) return 'password changed';
+  return versionMisfit(manifest, target);
+}
+
+function versionMisfit({ engine, image }: Manifest, target: Target): string | undefined {
+  if (engine.dataVersion === null) {
+    // Nothing tells whether another server understands the data: only the same one is sure to.
+    return image.reference === target.image
+      ? undefined
+      : `image changed: ${image.reference} -> ${target.image}, and the data does not say its version`;
+  }
+  if (target.imageVersion === undefined) return undefined;
+  return target.versionProblem(engine.dataVersion, target.imageVersion);
+}
+
+/** The upgrade that a server will make of data that fits it, in words; `undefined` where there is none to be made. */
+export function upgradeOf(
+  { engine }: Manifest,
+  { imageVersion }: Pick<Target, 'imageVersion'>,
+): string | undefined {
+  const { dataVersion } = engine;
+  if (dataVersion === null || imageVersion === undefined || dataVersion === imageVersion) {
+    return undefined;
+  }
+  return `data version ${dataVersion}, server version ${imageVersion}`;
 }
 
 function volumesOf(manifest: Manifest): Record<string, string> {

@@ -11,6 +11,13 @@ export const manifestFileName = 'manifest.json';
 export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;
 export type ArchiveFeature = (typeof archiveFeatures)[number];
 
+/**
+ * How a database is brought to a state that can be copied: shut down, frozen (the copy is then what a power failure
+ * would leave), or not at all, by the user's own means.
+ */
+export const quiesceMethods = ['stop', 'pause', 'none'] as const;
+export type Quiesce = (typeof quiesceMethods)[number];
+
 export interface KeyPart {
   readonly name: string;
   readonly value: string;
@@ -46,6 +53,8 @@ export interface Manifest {
     /** Version of the data on disk as the engine itself notes it, e.g. `17` of PG_VERSION. */
     readonly dataVersion: string | null;
     readonly dataPath: string;
+    /** How many items (keys) the server said it held. `null` where its engine does not count. */
+    readonly items: number | null;
   };
   readonly image: {
     readonly reference: string;
@@ -60,9 +69,10 @@ export interface Manifest {
     readonly passwordHash: string;
   };
   readonly consistency: {
-    readonly method: 'stop';
-    readonly exitCode: number;
-    /** What the engine itself says of its shutdown, in its words. */
+    readonly method: Quiesce;
+    /** `null` for a server that was not stopped. */
+    readonly exitCode: number | null;
+    /** What the engine itself says of how its data was left, in its words. */
     readonly mark: string;
   };
   readonly volumes: readonly ManifestVolume[];
@@ -70,7 +80,7 @@ export interface Manifest {
   readonly seedSeconds: number | null;
 }
 
-const bytes = v.pipe(v.number(), v.integer(), v.minValue(0));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a sha256 in hexadecimal'));
 /** One path segment of harmless characters: names of files in the bundle never lead out of it. */
@@ -84,10 +94,10 @@ const volume = v.strictObject({
   mountPath: absolutePath,
   archive: fileName,
   compression: v.picklist(['zstd', 'none']),
-  archiveBytes: bytes,
+  archiveBytes: count,
   sha256,
-  tarBytes: bytes,
-  entries: bytes,
+  tarBytes: count,
+  entries: count,
   features: v.array(v.picklist(archiveFeatures)),
   notes: v.array(v.string()),
 });
@@ -102,6 +112,7 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.strictObject({
     id: v.string(),
     dataVersion: v.nullable(v.string()),
     dataPath: absolutePath,
+    items: v.nullable(count),
   }),
   image: v.strictObject({
     reference: v.string(),
@@ -112,8 +123,8 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.strictObject({
   }),
   credentials: v.strictObject({ user: v.string(), database: v.string(), passwordHash: v.string() }),
   consistency: v.strictObject({
-    method: v.picklist(['stop']),
-    exitCode: v.number(),
+    method: v.picklist(quiesceMethods),
+    exitCode: v.nullable(v.number()),
     mark: v.string(),
   }),
   volumes: v.pipe(v.array(volume), v.minLength(1)),

@@ -62,7 +62,9 @@ export async function makePlan(
       location.dataPath,
       settings.extraVolumes,
     ),
-    { name: 'args', value: settings.args.join(' ') || 'none' },
+    { name: 'args', value: settings.args.length === 0 ? 'none' : JSON.stringify(settings.args) },
+    { name: 'quiesce', value: settings.quiesce },
+    { name: 'before-copy', value: scriptFingerprint(settings.beforeCopy) },
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({
       name: `env ${name}`,
@@ -70,7 +72,7 @@ export async function makePlan(
     })),
     { name: 'init', value: filesFingerprint(initFiles) },
     { name: 'key-files', value: filesFingerprint(keyFiles) },
-    { name: 'seed', value: settings.seed === undefined ? 'none' : fingerprint(settings.seed) },
+    { name: 'seed', value: scriptFingerprint(settings.seed) },
   ];
 
   const base = `snapvol-${who.owner.name}-${who.owner.run.slice(0, 8)}`;
@@ -92,7 +94,7 @@ export async function makePlan(
     dataPath: location.dataPath,
     volumes,
     containerEnv: { ...engine.containerEnv(credentials), ...settings.env },
-    args: [...(settings.durability === 'relaxed' ? engine.relaxedArgs : []), ...settings.args],
+    args: serverArgs(settings),
     initFiles,
     key: settings.key ?? computeKey(keyParts),
     keyParts,
@@ -100,12 +102,30 @@ export async function makePlan(
       engine: engine.id,
       os: image.os,
       architecture: image.architecture,
+      image: image.reference,
       imageVersion: engine.imageVersion(image),
+      versionProblem: engine.versionProblem.bind(engine),
       dataPath: location.dataPath,
       volumes: Object.fromEntries(volumes.map(({ name, mountPath }) => [name, mountPath])),
       credentials: { user, database, passwordHash },
     },
   };
+}
+
+function scriptFingerprint(script: string | undefined): string {
+  return script === undefined ? 'none' : fingerprint(script);
+}
+
+/** Ours before the user's, which then win; a program or a file of settings that the user names stays in front. */
+function serverArgs({ engine, credentials, durability, args }: Settings): string[] {
+  const firstOption = args.findIndex((arg) => arg.startsWith('-'));
+  const options = firstOption === -1 ? args.length : firstOption;
+  return [
+    ...args.slice(0, options),
+    ...(durability === 'relaxed' ? engine.relaxedArgs : []),
+    ...(engine.credentialArgs?.(credentials) ?? []),
+    ...args.slice(options),
+  ];
 }
 
 /** They all land in one folder of the container, where the second would replace the first. */

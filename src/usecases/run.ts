@@ -2,13 +2,17 @@ import { rm } from 'node:fs/promises';
 
 import { secondsSince } from '../clock.ts';
 import { AppError, explain } from '../errors.ts';
+import { logTailLines } from '../runtime/health.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
+import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
-import { launch, runUserScript, scriptEnv, type Database } from './database.ts';
+import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
+import { countItems } from './quiesce.ts';
 import { removeRun } from './remove.ts';
 import type { Seconds, StartReport } from './report.ts';
+import { runUserScript, scriptEnv } from './scripts.ts';
 import { restoreVolumes } from './fill.ts';
 
 /** One `start`: what is given, what was decided, and how long each phase took. */
@@ -44,9 +48,14 @@ export function serve(
   return launch(tools, plan, settings, who.owner, hostPort, how, signal);
 }
 
-/** Fills new volumes from the bundle, which is used up by it. */
-export async function restore(run: Run, bundle: Bundle): Promise<void> {
+/**
+ * Fills new volumes from the bundle, which is used up by it, and starts the database on them.
+ * @throws `container-unhealthy` also for a server that holds nothing of what it should
+ */
+export async function serveRestored(run: Run, bundle: Bundle): Promise<Database> {
   const { tools, plan, signal } = run;
+  const upgrade = upgradeOf(bundle.manifest, plan.target);
+  if (upgrade !== undefined) tools.log.info(`the server will upgrade the data: ${upgrade}`);
   await timed(run, 'restore', () =>
     tools.log.group('Restore', () =>
       restoreVolumes(tools, bundle, plan.volumes, plan.image.reference, signal),
@@ -54,16 +63,35 @@ export async function restore(run: Run, bundle: Bundle): Promise<void> {
   );
   // A restored bundle is only a second copy on a disk that may be small.
   await rm(bundle.dir, { recursive: true });
+  const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
+  await requireItems(run, database, bundle.manifest.engine.items);
+  return database;
+}
+
+/** Redis that is told to use append-only files starts with no keys beside a dump that is full of them. */
+async function requireItems(run: Run, database: Database, expected: number | null): Promise<void> {
+  if (expected === null || expected === 0) return;
+  const { runtime } = run.tools;
+  const found = await countItems(runtime, database, run.signal);
+  if (found !== 0) return;
+  throw new AppError(
+    'container-unhealthy',
+    `the restored server holds none of the ${expected} items of the snapshot`,
+    {
+      hint: 'Look whether "args" makes it read other files than those that the snapshot holds',
+      details: await runtime.logs(database.id, logTailLines),
+    },
+  );
 }
 
 /** The user's check, where there is one. @throws `check-failed` */
 export async function check(run: Run, database: Database): Promise<void> {
-  const { tools, settings, plan, signal } = run;
+  const { tools, settings, signal } = run;
   const script = settings.check;
   if (script === undefined) return;
   await timed(run, 'check', () =>
     tools.log.group('Check', () =>
-      runUserScript(tools, 'check', script, scriptEnv(plan, database), database.id, signal),
+      runUserScript(tools, 'check', script, scriptEnv(database), database.id, signal),
     ),
   );
 }

@@ -1,11 +1,12 @@
 import { secondsSince } from '../clock.ts';
-import type { Engine, Env } from '../engines/engine.ts';
-import { AppError, explain, toAppError } from '../errors.ts';
+import type { Endpoint, Engine, Env } from '../engines/engine.ts';
+import { AppError } from '../errors.ts';
 import { waitUntilReady } from '../runtime/health.ts';
 import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
-import { parseSettings, type CopySettings, type Settings } from '../settings.ts';
+import { parseSettings, type CopySettings } from '../settings.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import { withAftermath } from './aftermath.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { readRecord } from './record.ts';
@@ -14,7 +15,7 @@ import { findStarted, notStarted } from './started.ts';
 
 export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly key: string;
-  readonly settings: Pick<CopySettings, 'compression' | 'stopTimeoutMs' | 'waitTimeoutMs'>;
+  readonly settings: Omit<CopySettings, 'key' | 'store' | 'copy'>;
   /** Whatever says where the snapshot comes from. */
   readonly provenance: Readonly<Record<string, string>>;
 }
@@ -32,7 +33,7 @@ export interface SaveReport {
 }
 
 /**
- * Saves what a started database holds now, under a key that is still free. The database is stopped for it and then
+ * Saves what a started database holds now, under a key that is still free. A database that is stopped for it is
  * started again, the same container on the same port, whatever happened in between; one that had ended stays so.
  * @throws `container-missing`; `name-taken` for a key that has a snapshot; `unclean-shutdown`, `copy-failed`;
  *   `container-unhealthy` when the database does not come back; `store-unavailable`
@@ -76,9 +77,9 @@ function keyTaken(key: string, storeName: string): AppError {
   });
 }
 
-/** A snapshot's source, and what starting the database again needs. */
+/** A snapshot's source, and where the database is reached. */
 interface Source extends SnapshotSource {
-  readonly credentials: Settings['credentials'];
+  readonly endpoint: Endpoint;
 }
 
 /** Everything about a database that an earlier run started, from its labels, mounts and environment. */
@@ -109,7 +110,11 @@ async function readSource(
     key,
     keyParts: dataParts(engine.id, image, record.credentials, dataPath, extraVolumes),
     target: { credentials: record.credentials },
-    credentials: { user, database, password: passwordOf(engine, container.env) },
+    endpoint: {
+      ...{ user, database, password: passwordOf(engine, user, container.env) },
+      host: (await runtime.info()).host,
+      port: container.hostPort ?? engine.port(image),
+    },
   };
 }
 
@@ -131,49 +136,49 @@ async function labelledVolumes(
   return volumes.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 
-/** The password in the environment, in whichever variable the engine hands it to the image. */
-function passwordOf(engine: Engine, env: Env): string {
-  const mark = 'the password';
-  const given = Object.entries(engine.containerEnv({ user: '', password: mark, database: '' }));
-  const variable = given.find(([, value]) => value === mark)?.[0];
-  return variable === undefined ? '' : (env[variable] ?? '');
+/** The password in the environment, in whichever variable the engine hands it to the image, alone or with the user. */
+function passwordOf(engine: Engine, user: string, env: Env): string {
+  const mark = '\0';
+  for (const [name, value] of Object.entries(
+    engine.containerEnv({ user, password: mark, database: '' }),
+  )) {
+    const at = value.indexOf(mark);
+    if (at !== -1) return (env[name] ?? '').slice(at, 1 + at - value.length || undefined);
+  }
+  return '';
 }
 
-async function takeAndStartAgain(
+function takeAndStartAgain(
   tools: Tools,
   container: ContainerState,
   source: Source,
   { settings, provenance }: SaveRequest,
   signal: AbortSignal,
 ): Promise<Bundle> {
-  const { log } = tools;
-  let bundle: Bundle;
-  try {
-    signal.throwIfAborted();
-    const facts = { provenance, seedSeconds: null };
-    bundle = await takeSnapshot(tools, source, container.id, settings, facts, signal);
-  } catch (error) {
-    // The first error is the one to report.
-    await startAgain(tools, container, source, settings.waitTimeoutMs).catch((second: unknown) => {
-      log.warn(`the database could not be started again: ${explain(toAppError(second))}`);
-    });
-    throw error;
-  }
-  await startAgain(tools, container, source, settings.waitTimeoutMs);
-  return bundle;
+  const { id } = container;
+  const { endpoint } = source;
+  const facts = { provenance, seedSeconds: null };
+  return withAftermath(
+    tools.log,
+    () => {
+      signal.throwIfAborted();
+      return takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal);
+    },
+    () => startAgain(tools, container, source, settings.waitTimeoutMs),
+  );
 }
 
 /** Not to be cancelled: a cancelled `save` must not leave the database down. */
 async function startAgain(
   { runtime, clock, log }: Tools,
   { id, running }: ContainerState,
-  { engine, credentials }: Source,
+  { engine, endpoint }: Source,
   waitTimeoutMs: number,
 ): Promise<void> {
-  if (!running) return;
+  const now = await runtime.inspectContainer(id);
+  if (!running || now?.running) return;
   await runtime.startContainer(id);
   const never = new AbortController().signal;
-  const readiness = engine.readiness(credentials);
-  await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, never);
+  await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, never);
   log.info('the database serves again');
 }

@@ -1,10 +1,11 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, toAppError } from '../errors.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
-import { runUserScript, scriptEnv, type Database } from './database.ts';
+import type { Database } from './database.ts';
 import { removeRun } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
-import { check, discard, reportOf, restore, serve, timed, warn, type Run } from './run.ts';
+import { runUserScript, scriptEnv } from './scripts.ts';
+import { check, discard, reportOf, serve, serveRestored, timed, warn, type Run } from './run.ts';
 import type { Miss } from './search.ts';
 import { takeSnapshot } from './take.ts';
 
@@ -47,14 +48,14 @@ interface Seeded {
 }
 
 async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded> {
-  const { tools, settings, plan, seconds, signal } = run;
+  const { tools, settings, seconds, signal } = run;
   const fromBase = base && (await tryBase(run, base));
   const { database, baseKey } = fromBase ?? { database: await serveEmpty(run) };
   const script = settings.seed;
   const startMs = tools.clock.now();
   if (script !== undefined) {
     const env = {
-      ...scriptEnv(plan, database),
+      ...scriptEnv(database),
       ...(baseKey !== undefined && { SNAPVOL_BASE_KEY: baseKey }),
     };
     await tools.log.group('Seed', () =>
@@ -69,8 +70,7 @@ async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded>
 /** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
 async function tryBase(run: Run, base: Bundle): Promise<Seeded | undefined> {
   try {
-    await restore(run, base);
-    const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
+    const database = await serveRestored(run, base);
     return { database, baseKey: base.manifest.key };
   } catch (error) {
     await discard(run, `the base snapshot ${base.manifest.key}`, error);
@@ -88,6 +88,9 @@ async function serveEmpty(run: Run): Promise<Database> {
   return database;
 }
 
+/** What only the user can put right, or nobody. */
+const fatal: ReadonlySet<AppError['code']> = new Set(['docker-unreachable', 'invalid-settings']);
+
 /** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
 interface Taken {
   readonly bundle: Bundle | AppError;
@@ -95,20 +98,21 @@ interface Taken {
 }
 
 /**
- * Stops the database, copies its volumes, and starts it again as a hit would: a new container on the same volumes and
- * port. A snapshot that must not be made is an error as a value: there is a way on without it.
+ * Copies the volumes of the database. One that is stopped for it starts again as a hit would: a new container on the
+ * same volumes and port. A snapshot that must not be made is an error as a value: there is a way on without it.
  */
 function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
   const { tools, settings, plan, who, seconds, signal } = run;
   const facts = { provenance: who.provenance, seedSeconds: seconds.seed ?? null };
   const take = async (): Promise<Taken> => {
-    const bundle = await takeSnapshot(tools, plan, database.id, settings, facts, signal).catch(
+    const bundle = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
       (error: unknown) => {
         signal.throwIfAborted();
-        if (error instanceof AppError && error.code !== 'docker-unreachable') return error;
+        if (error instanceof AppError && !fatal.has(error.code)) return error;
         throw error;
       },
     );
+    if (settings.quiesce !== 'stop') return { bundle, restarted: database };
     // Only a copy that failed says nothing against the data it was made from.
     if (bundle instanceof AppError && bundle.code !== 'copy-failed') {
       return { bundle, restarted: undefined };

@@ -7,7 +7,7 @@ import { explainMiss } from './explain.ts';
 import { makePlan } from './plan.ts';
 import { removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
-import { check, discard, reportOf, restore, serve, timed, type Run } from './run.ts';
+import { check, discard, reportOf, serveRestored, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { searchSnapshot, type Miss } from './search.ts';
 
@@ -87,8 +87,7 @@ async function tryHit(run: Run, bundle: Bundle): Promise<StartReport | string> {
   const { key } = run.plan;
   try {
     const sizeBytes = await bundleBytes(bundle);
-    await restore(run, bundle);
-    const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
+    const database = await serveRestored(run, bundle);
     await check(run, database);
     return reportOf(run, database, {
       outcome: 'hit',

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 
 import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
@@ -9,10 +9,16 @@ import type { CopySettings } from '../settings.ts';
 import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { Target } from '../snapshot/compatibility.ts';
 import { formatVersion, type Manifest, type ManifestVolume } from '../snapshot/manifest.ts';
-import type { Compression } from '../runtime/volume-copier.ts';
+import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
 import { createdBy } from '../version.ts';
 import type { Tools } from './context.ts';
-import { stopCleanly, type CleanStop } from './database.ts';
+import { longestPrefix } from '../paths.ts';
+import {
+  whileQuiesced,
+  type Quiesced,
+  type QuiesceSettings,
+  type QuiesceTarget,
+} from './quiesce.ts';
 import type { Plan } from './plan.ts';
 
 /** Where the data of a snapshot comes from: a plan, or a database that is there already. */
@@ -29,24 +35,33 @@ export interface SnapshotFacts {
 }
 
 /**
- * Stops the database `id` and copies its volumes into a new bundle. It stays stopped, whatever happens.
- * @throws `unclean-shutdown`: this must not become a snapshot; `copy-failed`
+ * Copies the volumes of a database into a new bundle. A database that is stopped for it stays stopped, whatever
+ * happens; a paused one goes on.
+ * @throws `unclean-shutdown`, `invalid-settings`, `hook-failed`: this must not become a snapshot; `copy-failed`
  */
 export async function takeSnapshot(
   tools: Tools,
   source: SnapshotSource,
-  id: string,
-  settings: Pick<CopySettings, 'stopTimeoutMs' | 'compression'>,
+  database: Pick<QuiesceTarget, 'id' | 'endpoint'>,
+  settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,
 ): Promise<Bundle> {
-  const stop = await stopCleanly(tools, source, id, settings.stopTimeoutMs);
-  tools.log.info(`stopped: exit code ${stop.exitCode}, ${stop.mark}`);
-  const createdAt = new Date(tools.clock.now());
+  const { engine, dataPath } = source;
   const dir = join(tools.scratchDir, 'saved');
   await mkdir(dir);
-  const volumes = await copyVolumes(tools, source, dir, settings.compression, signal);
-  return writeBundle(dir, manifestOf(source, stop, createdAt, facts, volumes));
+  let createdAt = new Date(tools.clock.now());
+  const quiesced = await whileQuiesced(
+    tools,
+    { ...database, engine, dataPath },
+    settings,
+    () => {
+      createdAt = new Date(tools.clock.now());
+      return copyVolumes(tools, source, dir, settings.compression, signal);
+    },
+    signal,
+  );
+  return writeBundle(dir, manifestOf(source, quiesced, createdAt, facts));
 }
 
 async function copyVolumes(
@@ -60,7 +75,7 @@ async function copyVolumes(
   for (const { name, volume, mountPath, labels } of source.volumes) {
     const startMs = clock.now();
     const archive = `${name}.tar${compression.kind === 'zstd' ? '.zst' : ''}`;
-    const { method, notes, features, ...written } = await copier.save(
+    const { method, notes, features, contents, ...written } = await copier.save(
       { volume, image: source.image.reference, labels: withPurpose(labels, 'copy') },
       join(dir, archive),
       compression,
@@ -71,14 +86,15 @@ async function copyVolumes(
         `${formatBytes(written.archiveBytes)} in ${secondsSince(clock, startMs)} s (${method})`,
     );
     for (const note of notes) log.info(`volume ${name}: ${note}`);
-    // Engines that leave no mark of their own cannot tell. The root folder is an entry, too.
-    if (name === 'data' && written.entries <= 1) {
+    // Engines that leave no mark of their own cannot tell. A folder may be the mount point of another volume.
+    if (name === 'data' && contents.files === 0) {
       throw new AppError(
         'unclean-shutdown',
         `the volume of the database (${mountPath}) is empty: it would be an empty snapshot`,
         { hint: 'The database keeps its data elsewhere: see "data-path"' },
       );
     }
+    refuseOutwardLinks(contents, mountPath, source.volumes);
     volumes.push({
       name,
       mountPath,
@@ -92,12 +108,36 @@ async function copyVolumes(
   return volumes;
 }
 
+/** Folders that come with the image: what lies there is there again in the next container. */
+const imageFolders = /^\/(bin|dev|etc|lib\w*|opt|proc|run|sbin|sys|usr)\//;
+
+/** Such as a tablespace, or a write-ahead log, on another disk: the restored server would miss it. */
+function refuseOutwardLinks(
+  { farLinks }: VolumeContents,
+  mountPath: string,
+  volumes: SnapshotSource['volumes'],
+): void {
+  for (const { path, target } of farLinks) {
+    const reached = posix.resolve(mountPath, posix.dirname(path), target);
+    const held = longestPrefix(
+      volumes.map((volume) => volume.mountPath),
+      reached,
+    );
+    if (held === undefined && !imageFolders.test(reached)) {
+      throw new AppError(
+        'unclean-shutdown',
+        `the link ${posix.join(mountPath, path)} leads to ${reached}, which is in none of the volumes`,
+        { hint: 'Hold that folder as well, with "volumes-extra", or keep all data in one folder' },
+      );
+    }
+  }
+}
+
 function manifestOf(
   source: SnapshotSource,
-  stop: CleanStop,
+  { copied, consistency, dataVersion, items }: Quiesced<ManifestVolume[]>,
   createdAt: Date,
   { provenance, seedSeconds }: SnapshotFacts,
-  volumes: ManifestVolume[],
 ): Manifest {
   const { image, target } = source;
   return {
@@ -106,7 +146,7 @@ function manifestOf(
     keyParts: [...source.keyParts],
     createdAt: createdAt.toISOString(),
     createdBy,
-    engine: { id: source.engine.id, dataVersion: stop.dataVersion, dataPath: source.dataPath },
+    engine: { id: source.engine.id, dataVersion, dataPath: source.dataPath, items },
     image: {
       reference: image.reference,
       id: image.id,
@@ -115,8 +155,8 @@ function manifestOf(
       architecture: image.architecture,
     },
     credentials: target.credentials,
-    consistency: { method: 'stop', exitCode: stop.exitCode, mark: stop.mark },
-    volumes,
+    consistency,
+    volumes: copied,
     provenance: { ...provenance },
     seedSeconds,
   };

@@ -58,6 +58,7 @@ describe('what is let through', () => {
       features: ['pax'],
       root: [folders],
       notes: [],
+      contents: { files: 5, farLinks: [] },
     });
   });
 
@@ -247,5 +248,24 @@ describe('what is no whole tar stream', () => {
     const outer = Buffer.concat([tarEntry('./archive.tar', inner), tarEnd]);
     expect(tarContent(inner)).toEqual(inner);
     expect((await filter([outer])).output).toEqual(outer);
+  });
+});
+
+test('symlinks that may lead out of the volume are told, others are not', async () => {
+  const link = (name: string, linkName: string): Buffer => tarHeader({ name, type: '2', linkName });
+  const { summary } = await filter([
+    link('./pg_wal', '/elsewhere/wal'),
+    link('./pg_tblspc/1', '../../space'),
+    link('./inside', 'folder/../other'),
+    link('./folder/up', '../file'),
+    tarHeader({ name: './hard', type: '1', linkName: '/not/a/symlink' }),
+    tarEnd,
+  ]);
+  expect(summary.contents).toEqual({
+    files: 0,
+    farLinks: [
+      { path: 'pg_wal', target: '/elsewhere/wal' },
+      { path: 'pg_tblspc/1', target: '../../space' },
+    ],
   });
 });

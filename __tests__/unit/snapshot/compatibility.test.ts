@@ -1,13 +1,16 @@
 import { expect, test } from '@jest/globals';
 
-import { misfit, type Target } from '../../../src/snapshot/compatibility.ts';
+import { postgres } from '../../../src/engines/postgres.ts';
+import { misfit, upgradeOf, type Target } from '../../../src/snapshot/compatibility.ts';
 import { makeManifest } from '../../support/manifests.ts';
 
 const target: Target = {
   engine: 'postgres',
   os: 'linux',
   architecture: 'amd64',
+  image: 'postgres:17',
   imageVersion: '17',
+  versionProblem: (data, image) => postgres.versionProblem(data, image),
   dataPath: '/var/lib/postgresql/data',
   volumes: { data: '/var/lib/postgresql/data' },
   credentials: { user: 'postgres', database: 'postgres', passwordHash: 'scrypt:0' },
@@ -39,4 +42,21 @@ test.each<[Partial<Target>, string]>([
   [{ credentials: { ...target.credentials, passwordHash: 'scrypt:1' } }, 'password changed'],
 ])('%j does not fit', (change, reason) => {
   expect(misfit(makeManifest(), { ...target, ...change })).toBe(reason);
+});
+
+test('data that does not say its version fits the same image only', () => {
+  const { engine } = makeManifest();
+  const manifest = makeManifest({ engine: { ...engine, dataVersion: null } });
+  expect(misfit(manifest, target)).toBeUndefined();
+  expect(misfit(manifest, { ...target, image: 'postgres:18' })).toBe(
+    'image changed: postgres:17 -> postgres:18, and the data does not say its version',
+  );
+});
+
+test('an upgrade that the server makes by itself is named', () => {
+  expect(upgradeOf(makeManifest(), target)).toBeUndefined();
+  expect(upgradeOf(makeManifest(), { imageVersion: '18' })).toBe(
+    'data version 17, server version 18',
+  );
+  expect(upgradeOf(makeManifest(), { imageVersion: undefined })).toBeUndefined();
 });

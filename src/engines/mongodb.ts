@@ -1,0 +1,63 @@
+import type { DataState, Engine, ReadDataFile } from './engine.ts';
+
+/** Ends with an exception, and so with exit code 1, where it is not let in. */
+const login =
+  'db.auth(process.env.SNAPVOL_USER, process.env.SNAPVOL_PASSWORD); db.adminCommand({ ping: 1 })';
+
+/** MongoDB, in the official image and those that keep its contract: https://hub.docker.com/_/mongo */
+export const mongodb: Engine = {
+  id: 'mongodb',
+  imageNames: ['mongo'],
+  defaultImage: 'mongo:8',
+  defaults: { user: 'root', password: 'mongo', database: 'test' },
+  port: () => 27_017,
+
+  // The image declares /data/configdb as well: only members of a sharded cluster's configuration write there.
+  location: () => ({ mountPath: '/data/db', dataPath: '/data/db' }),
+
+  containerEnv: ({ user, password, database }) => ({
+    MONGO_INITDB_ROOT_USERNAME: user,
+    MONGO_INITDB_ROOT_PASSWORD: password,
+    MONGO_INITDB_DATABASE: database,
+  }),
+
+  // The journal can no longer be turned off: https://www.mongodb.com/docs/manual/release-notes/6.1/
+  relaxedArgs: [],
+  initPath: '/docker-entrypoint-initdb.d',
+
+  // The temporary server for init files listens on 127.0.0.1, over TCP: only the container's own address tells them
+  // apart.
+  readiness: ({ user, password }) => ({
+    command: ['sh', '-c', `exec mongosh --quiet --norc --host "$HOSTNAME" --eval '${login}' admin`],
+    env: { SNAPVOL_USER: user, SNAPVOL_PASSWORD: password },
+  }),
+
+  // The root user is one of the database "admin".
+  url({ host, port, user, password, database }) {
+    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
+    return `mongodb://${login}@${host}:${port}/${encodeURIComponent(database)}?authSource=admin`;
+  },
+
+  clientEnv: (endpoint) => ({ MONGODB_URI: mongodb.url(endpoint) }),
+  cleanExitCodes: [0],
+  dataState: readDataState,
+
+  // The data does not say in plain bytes which server may open it: the image must be the same one.
+  imageVersion: () => undefined,
+  versionProblem: () => undefined,
+};
+
+/** The lock file outlives the server, emptied by one that shut down. */
+async function readDataState(read: ReadDataFile): Promise<DataState> {
+  if ((await read('WiredTiger.wt')) === undefined) {
+    return {
+      version: null,
+      mark: 'no data folder',
+      unusable: 'there is no MongoDB data folder in the volume, it would be an empty snapshot',
+    };
+  }
+  const lock = await read('mongod.lock');
+  if (lock === undefined || lock.length === 0) return { version: null, mark: 'mongod.lock: empty' };
+  const unclean = 'mongod.lock still names a process: the server was not shut down';
+  return { version: null, mark: 'mongod.lock: held', unclean };
+}

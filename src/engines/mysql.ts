@@ -1,0 +1,164 @@
+import type { ImageFacts } from '../runtime/runtime.ts';
+import type { Credentials, DataState, Endpoint, Engine, ReadDataFile } from './engine.ts';
+import { longestPrefix } from '../paths.ts';
+import { downgradeProblem, plainVersion, seriesOf } from './versions.ts';
+
+// MySQL and MariaDB share their protocol and most of their contract; their data folders they do not.
+
+const shared = {
+  defaults: { user: 'root', password: 'root', database: 'test' },
+  port: () => 3306,
+
+  location(image: ImageFacts) {
+    const dataPath = '/var/lib/mysql';
+    return { dataPath, mountPath: longestPrefix(image.volumes, dataPath) ?? dataPath };
+  },
+
+  initPath: '/docker-entrypoint-initdb.d',
+  // What a crash could cost matters to nobody here; the binary log stays, for whoever tests replication.
+  relaxedArgs: [
+    '--innodb-flush-log-at-trx-commit=0',
+    '--sync-binlog=0',
+    '--innodb-doublewrite=OFF',
+  ],
+
+  url({ host, port, user, password, database }: Endpoint) {
+    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
+    return `mysql://${login}@${host}:${port}/${encodeURIComponent(database)}`;
+  },
+
+  // There is no variable for the user: clients take --user="$SNAPVOL_USER".
+  clientEnv: ({ host, port, password }: Endpoint) => ({
+    MYSQL_HOST: host,
+    MYSQL_TCP_PORT: String(port),
+    MYSQL_PWD: password,
+  }),
+
+  cleanExitCodes: [0],
+} as const;
+
+/** MySQL, in the official image and those that keep its contract: https://hub.docker.com/_/mysql */
+export const mysql: Engine = {
+  ...shared,
+  id: 'mysql',
+  imageNames: ['mysql', 'percona', 'percona-server'],
+  defaultImage: 'mysql:8.4',
+  containerEnv: initialEnv('MYSQL'),
+
+  readiness: (credentials) => ({
+    // --get-server-public-key: logs in where the server has no TLS, too.
+    command: ['mysql', ...tcpLogin(credentials), '--get-server-public-key'],
+    env: { MYSQL_PWD: credentials.password },
+  }),
+
+  async dataState(read) {
+    if ((await read('aria_log_control')) !== undefined) {
+      return refused('the data folder is one of MariaDB, which MySQL cannot read', 'mariadb');
+    }
+    const version = await mysqlVersion(read);
+    if ((await read('mysql.ibd')) === undefined) return noDataFolder('MySQL', version);
+    return shutDownState(read, version);
+  },
+
+  imageVersion: (image) => plainVersion(image.env['MYSQL_VERSION'] ?? image.env['PS_VERSION']),
+
+  // https://dev.mysql.com/doc/refman/8.4/en/upgrade-paths.html
+  versionProblem(data, image) {
+    const [from, fromMinor] = seriesOf(data);
+    const [to, toMinor] = seriesOf(image);
+    if (to <= from) return downgradeProblem(data, image);
+    const oneStep =
+      (from === 5 && fromMinor === 7 && to === 8 && toMinor === 0) ||
+      (from === 8 && fromMinor === 4 && to === 9);
+    return oneStep
+      ? undefined
+      : `the data is of version ${data}, which ${image} cannot upgrade in one step`;
+  },
+};
+
+/** MariaDB, in the official image and those that keep its contract: https://hub.docker.com/_/mariadb */
+export const mariadb: Engine = {
+  ...shared,
+  id: 'mariadb',
+  imageNames: ['mariadb'],
+  defaultImage: 'mariadb:11.8',
+  containerEnv: (credentials) => ({
+    ...initialEnv('MARIADB')(credentials),
+    // The image then upgrades the data of an older server before it serves.
+    MARIADB_AUTO_UPGRADE: '1',
+  }),
+
+  readiness: (credentials) => ({
+    command: ['mariadb', ...tcpLogin(credentials)],
+    env: { MYSQL_PWD: credentials.password },
+  }),
+
+  async dataState(read) {
+    if ((await read('mysql.ibd')) !== undefined) {
+      return refused('the data folder is one of MySQL, which MariaDB cannot read', 'mysql');
+    }
+    const version = await mariadbVersion(read);
+    if ((await read('aria_log_control')) === undefined || (await read('ibdata1')) === undefined) {
+      return noDataFolder('MariaDB', version);
+    }
+    return shutDownState(read, version);
+  },
+
+  imageVersion: (image) => plainVersion(image.env['MARIADB_VERSION']),
+  versionProblem: downgradeProblem,
+};
+
+/** The variables of an image, MYSQL_* or MARIADB_*. The root user has the same password, from any host. */
+function initialEnv(prefix: 'MYSQL' | 'MARIADB') {
+  return ({ user, password, database }: Credentials) => ({
+    [`${prefix}_ROOT_PASSWORD`]: password,
+    [`${prefix}_DATABASE`]: database,
+    // Images refuse to make a user "root": it is there.
+    ...(user !== 'root' && { [`${prefix}_USER`]: user, [`${prefix}_PASSWORD`]: password }),
+  });
+}
+
+/**
+ * A query over TCP, in the wanted database: the image's temporary server for init files answers on the unix socket
+ * only, and `ping` says yes to whom it would not let in.
+ */
+function tcpLogin({ user, database }: Credentials): string[] {
+  return [
+    ...['--protocol=tcp', '--host=127.0.0.1', '--port=3306', `--user=${user}`],
+    ...['--connect-timeout=5', '--batch', '--skip-column-names', `--database=${database}`],
+    '--execute=select 1',
+  ];
+}
+
+function noDataFolder(name: string, version: string | null): DataState {
+  return {
+    version,
+    mark: 'no data folder',
+    unusable: `there is no ${name} data folder in the volume, it would be an empty snapshot`,
+  };
+}
+
+function refused(why: string, engine: string): DataState {
+  return { version: null, mark: 'foreign data', unusable: `${why}: set "engine" to ${engine}` };
+}
+
+/** InnoDB removes its file of temporary tables when it shuts down. */
+async function shutDownState(read: ReadDataFile, version: string | null): Promise<DataState> {
+  if ((await read('ibtmp1')) === undefined) return { version, mark: 'InnoDB: no ibtmp1' };
+  const unclean = 'ibtmp1 is still there: InnoDB was not shut down';
+  return { version, mark: 'InnoDB: ibtmp1 present', unclean };
+}
+
+/** The newest version that the folder was upgraded to, or made by. */
+async function mysqlVersion(read: ReadDataFile): Promise<string | null> {
+  const history = (await read('mysql_upgrade_history'))?.toString('utf8') ?? '';
+  // JSON with an entry for each upgrade: https://dev.mysql.com/doc/refman/8.4/en/upgrading-what-is-upgraded.html
+  const newest = [...history.matchAll(/"version"\s*:\s*"([^"]+)"/g)].at(-1)?.[1];
+  const info = (await read('mysql_upgrade_info'))?.toString('utf8'); // up to 8.0
+  return plainVersion(newest ?? info?.trim()) ?? null;
+}
+
+async function mariadbVersion(read: ReadDataFile): Promise<string | null> {
+  const info = (await read('mariadb_upgrade_info')) ?? (await read('mysql_upgrade_info'));
+  return plainVersion(info?.toString('utf8').trim()) ?? null;
+}

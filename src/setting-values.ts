@@ -1,0 +1,137 @@
+import type { Env } from './engines/engine.ts';
+import type { Compression } from './runtime/volume-copier.ts';
+import { keyProblem } from './snapshot/key.ts';
+
+// From the text of one input to what it means. Each throws an Error that says what is wrong with the text.
+
+export interface ExtraVolume {
+  readonly name: string;
+  readonly mountPath: string;
+}
+
+export const text = (value: string): string => value;
+
+export function oneOf<const T extends string>(choices: readonly T[]) {
+  return (value: string): T => {
+    const found = choices.find((choice) => choice === value);
+    if (found !== undefined) return found;
+    throw new Error(`"${value}" is not one of ${choices.join(', ')}`);
+  };
+}
+
+export const trueOrFalse = (value: string): boolean =>
+  oneOf(['true', 'false'])(value.toLowerCase()) === 'true';
+
+export function lines(value: string): string[] {
+  return value
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+export function keyText(value: string): string {
+  const problem = keyProblem(value);
+  if (problem !== undefined) throw new Error(`the key ${problem}`);
+  return value;
+}
+
+export function keyLines(value: string): string[] {
+  const keys = lines(value).map(keyText);
+  if (keys.length > 9)
+    throw new Error(`${keys.length} given, GitHub's cache takes at most 9 beside the key`);
+  return keys;
+}
+
+export function portNumber(value: string): number {
+  const port = Number(value);
+  if (!/^\d+$/.test(value) || port > 65_535)
+    throw new Error(`"${value}" is not a port (0 to 65535)`);
+  return port;
+}
+
+export function absolutePath(value: string): string {
+  if (!value.startsWith('/'))
+    throw new Error(`"${value}" is not an absolute path in the container`);
+  return value.replace(/(?<=.)\/+$/, '');
+}
+
+export function databaseName(value: string): string {
+  if (/^[a-z0-9][a-z0-9_.-]{0,39}$/.test(value)) return value;
+  throw new Error(
+    `"${value}" must be 1 to 40 of a-z, 0-9, ".", "_", "-", and begin with a letter or digit`,
+  );
+}
+
+export function environment(value: string): Env {
+  return Object.fromEntries(
+    lines(value).map((line) => {
+      const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
+      if (!match) throw new Error(`"${line.replace(/=.*/, '=...')}" is not NAME=VALUE`);
+      return [match[1] ?? '', match[2] ?? ''];
+    }),
+  );
+}
+
+export function durationMs(value: string): number {
+  const match = /^(\d+)(s|m)?$/.exec(value);
+  const seconds = Number(match?.[1]) * (match?.[2] === 'm' ? 60 : 1);
+  if (!match || seconds < 1 || seconds > 86_400) {
+    throw new Error(`"${value}" is not a time: seconds like 120, or 2m`);
+  }
+  return seconds * 1000;
+}
+
+export function extraVolumes(value: string): ExtraVolume[] {
+  const volumes = lines(value).map((line) => {
+    const match = /^([a-z0-9][a-z0-9_.-]{0,39}):(\/.+)$/.exec(line);
+    if (!match) throw new Error(`"${line}" is not NAME:/PATH/IN/CONTAINER`);
+    return { name: match[1] ?? '', mountPath: absolutePath(match[2] ?? '') };
+  });
+  const names = new Set(volumes.map((volume) => volume.name));
+  if (names.size < volumes.length) throw new Error('a volume name is given twice');
+  if (names.has('data')) throw new Error('"data" is the name of the database\'s own volume');
+  return volumes;
+}
+
+export function parseCompression(value: string): Compression {
+  if (value === 'none') return { kind: 'none' };
+  const match = /^zstd(?::(\d+))?$/.exec(value);
+  const level = Number(match?.[1] ?? 3);
+  if (!match || level < 1 || level > 19)
+    throw new Error(`"${value}" is not zstd:1 ... zstd:19 or none`);
+  return { kind: 'zstd', level };
+}
+
+export interface ContainerOptions {
+  readonly memoryBytes?: number;
+  readonly shmBytes?: number;
+}
+
+/** `--memory 1g --shm-size 256m`, as `docker run` has them. */
+export function parseOptions(value: string): ContainerOptions {
+  const result: { memoryBytes?: number; shmBytes?: number } = {};
+  const words = splitWords(value).flatMap((word) => word.split('='));
+  for (let i = 0; i < words.length; i += 2) {
+    const [option, size = ''] = words.slice(i, i + 2);
+    if (option === '--memory' || option === '-m') result.memoryBytes = sizeBytes(size);
+    else if (option === '--shm-size') result.shmBytes = sizeBytes(size);
+    else throw new Error(`"${option ?? ''}" is not supported, only --memory and --shm-size`);
+  }
+  return result;
+}
+
+function sizeBytes(value: string): number {
+  const match = /^(\d+)([bkmg])?b?$/i.exec(value);
+  if (!match) throw new Error(`"${value}" is not a size like 512m or 1g`);
+  const power = 'bkmg'.indexOf((match[2] ?? 'b').toLowerCase());
+  return Number(match[1]) * 1024 ** power;
+}
+
+/** Words between white space; single or double quotes keep white space in a word. */
+export function splitWords(value: string): string[] {
+  if (/["']/.test(value.replaceAll(/"[^"]*"|'[^']*'/g, '')))
+    throw new Error('a quote is not closed');
+  return [...value.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map(([word]) =>
+    word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'),
+  );
+}

@@ -1,0 +1,262 @@
+import { secondsSince } from '../clock.ts';
+import type { DataState, Endpoint, Engine, InnerCommand } from '../engines/engine.ts';
+import { AppError } from '../errors.ts';
+import { logTailLines } from '../runtime/health.ts';
+import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
+import { extractHead } from '../runtime/small-tar.ts';
+import type { CopySettings } from '../settings.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import { withAftermath } from './aftermath.ts';
+import type { Tools } from './context.ts';
+import { runUserScript, scriptEnv } from './scripts.ts';
+
+/** A database whose volumes are to be copied. */
+export interface QuiesceTarget {
+  /** Of its container. */
+  readonly id: string;
+  readonly engine: Engine;
+  readonly endpoint: Endpoint;
+  readonly dataPath: string;
+}
+
+export type QuiesceSettings = Pick<
+  CopySettings,
+  'quiesce' | 'stopTimeoutMs' | 'beforeCopy' | 'afterCopy'
+>;
+
+/** In which state the files were when they were copied, and what they are. */
+export interface Quiesced<T> {
+  readonly copied: T;
+  readonly consistency: Manifest['consistency'];
+  readonly dataVersion: string | null;
+  /** What the server said it held. `null` where its engine does not count. */
+  readonly items: number | null;
+}
+
+/** More than any of the small files that say how a database was left. */
+const headBytes = 64 * 1024;
+
+/**
+ * Runs `copy` while the database is in a state that can be copied. Afterwards one that was stopped is still stopped;
+ * one that was paused goes on, whatever happened.
+ * @throws `unclean-shutdown` when its files must not become a snapshot; `invalid-settings` for a way that would lose
+ *   data; `hook-failed`; what `copy` throws
+ */
+export function whileQuiesced<T>(
+  tools: Tools,
+  target: QuiesceTarget,
+  settings: QuiesceSettings,
+  copy: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<Quiesced<T>> {
+  switch (settings.quiesce) {
+    case 'stop':
+      return whileStopped(tools, target, settings.stopTimeoutMs, copy, signal);
+    case 'pause':
+      return whilePaused(tools, target, copy, signal);
+    case 'none':
+      return betweenHooks(tools, target, settings, copy, signal);
+  }
+}
+
+async function whileStopped<T>(
+  { runtime, log, clock }: Tools,
+  target: QuiesceTarget,
+  graceMs: number,
+  copy: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<Quiesced<T>> {
+  const { id, engine } = target;
+  const before = await runtime.inspectContainer(id, signal);
+  if (before) refuseUnstoppable(before, engine);
+  const items = before?.running ? await countItems(runtime, target, signal) : null;
+  const startMs = clock.now();
+  const exitCode = await shutDown(runtime, target, graceMs);
+  const stopSeconds = secondsSince(clock, startMs);
+  const data = await usableData(runtime, target, items);
+  if (data.unclean !== undefined) throw await uncleanError(runtime, target, data.unclean);
+  log.info(`stopped in ${stopSeconds} s: exit code ${exitCode}, ${data.mark}`);
+  const stopped = await runtime.inspectContainer(id, signal);
+  const copied = await copy();
+  const after = await runtime.inspectContainer(id, signal);
+  if (!after || after.running || after.startedAt !== stopped?.startedAt) {
+    throw await uncleanError(runtime, target, 'the database was started while it was copied');
+  }
+  return {
+    copied,
+    items,
+    consistency: { method: 'stop', exitCode, mark: data.mark },
+    dataVersion: data.version,
+  };
+}
+
+/** @throws `invalid-settings` for a container that would take its data along, or has ended without writing it */
+function refuseUnstoppable(
+  { name, autoRemove, running }: ContainerState,
+  { id, shutdown }: Engine,
+): void {
+  if (autoRemove) {
+    throw new AppError(
+      'invalid-settings',
+      `the container ${name} was started with --rm: stopping it would remove it, and its anonymous volumes`,
+      { hint: 'Start it without --rm, or set "quiesce" to pause' },
+    );
+  }
+  if (!running && shutdown) {
+    throw new AppError(
+      'unclean-shutdown',
+      `the container ${name} has ended already, and ${id} does not always write its data when it is told to stop`,
+      { hint: `Start it again with "docker start ${name}", and look whether its data is there` },
+    );
+  }
+}
+
+/** Lets the server end. Resolves with its exit code. @throws `unclean-shutdown` */
+async function shutDown(
+  runtime: ContainerRuntime,
+  target: QuiesceTarget,
+  graceMs: number,
+): Promise<number> {
+  const { id, engine, endpoint } = target;
+  const deadline = AbortSignal.timeout(graceMs);
+  if (engine.shutdown) {
+    const { command, env } = engine.shutdown(endpoint);
+    // It ends together with the server, in the middle of the answer: only what was said before counts.
+    const answer = await runtime.exec(id, command, env, deadline).catch(() => undefined);
+    const refusal = answer?.output.trim() ?? '';
+    const state = await runtime.inspectContainer(id);
+    if (state?.running && refusal !== '') {
+      throw await uncleanError(runtime, target, `it did not shut down: ${refusal}`);
+    }
+    await runtime.waitForExit(id, deadline).catch(() => undefined); // the kill below decides
+  }
+  const exitCode = await runtime.stopContainer(id, engine.shutdown ? 0 : graceMs);
+  if (engine.cleanExitCodes.includes(exitCode)) return exitCode;
+  const killed = exitCode === 137;
+  throw new AppError(
+    'unclean-shutdown',
+    `the database ended with exit code ${exitCode}${killed ? ` (killed: it did not stop within ${graceMs / 1000} s)` : ''}, its data cannot be trusted`,
+    {
+      ...(killed && { hint: 'Raise "stop-timeout"' }),
+      details: await runtime.logs(id, logTailLines),
+    },
+  );
+}
+
+async function whilePaused<T>(
+  { runtime, log }: Tools,
+  target: QuiesceTarget,
+  copy: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<Quiesced<T>> {
+  const { id, engine, endpoint } = target;
+  await requireRunning(runtime, id, signal);
+  const check = engine.pausable?.(endpoint);
+  if (check && (await runtime.exec(id, check.command, check.env, signal)).exitCode !== 0) {
+    throw new AppError('invalid-settings', check.refusal, { hint: 'Set "quiesce" to stop' });
+  }
+  const items = await countItems(runtime, target, signal);
+  const work = async (): Promise<Quiesced<T>> => {
+    await runtime.pauseContainer(id);
+    const data = await usableData(runtime, target, items);
+    log.info(`paused: ${data.mark}`);
+    return running('pause', await copy(), data, items);
+  };
+  return withAftermath(log, work, () => runtime.unpauseContainer(id));
+}
+
+async function betweenHooks<T>(
+  tools: Tools,
+  target: QuiesceTarget,
+  { beforeCopy, afterCopy }: QuiesceSettings,
+  copy: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<Quiesced<T>> {
+  const { runtime, log } = tools;
+  await requireRunning(runtime, target.id, signal);
+  const items = await countItems(runtime, target, signal);
+  const hook = async (
+    what: 'before-copy' | 'after-copy',
+    script: string | undefined,
+    until: AbortSignal,
+  ): Promise<void> => {
+    if (script === undefined) return;
+    await runUserScript(tools, what, script, scriptEnv(target), target.id, until);
+  };
+  const work = async (): Promise<Quiesced<T>> => {
+    await hook('before-copy', beforeCopy, signal);
+    const data = await usableData(runtime, target, items);
+    log.info(`neither stopped nor paused: ${data.mark}`);
+    return running('none', await copy(), data, items);
+  };
+  // A cancelled copy needs the second hook as well: whatever the first one locked must be released.
+  const never = new AbortController().signal;
+  return withAftermath(log, work, () => hook('after-copy', afterCopy, never));
+}
+
+function running<T>(
+  method: 'pause' | 'none',
+  copied: T,
+  { mark, version }: DataState,
+  items: number | null,
+): Quiesced<T> {
+  return { copied, items, consistency: { method, exitCode: null, mark }, dataVersion: version };
+}
+
+async function requireRunning(
+  runtime: ContainerRuntime,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const state = await runtime.inspectContainer(id, signal);
+  if (state?.running) return;
+  throw new AppError('container-unhealthy', 'the database is not running', {
+    hint: 'Set "quiesce" to stop for one that has ended cleanly',
+    details: await runtime.logs(id, logTailLines),
+  });
+}
+
+/** What the data folder says. @throws `unclean-shutdown` when it is none, or holds nothing though the server did */
+async function usableData(
+  runtime: ContainerRuntime,
+  target: QuiesceTarget,
+  items: number | null,
+): Promise<DataState> {
+  const { id, engine, dataPath } = target;
+  const data = await engine.dataState(async (path) => {
+    const tar = await runtime.getArchive(id, `${dataPath}/${path}`);
+    return tar && extractHead(tar, headBytes);
+  });
+  const problem =
+    data.unusable ??
+    (data.empty === true && (items ?? 0) > 0
+      ? `the server held ${items ?? 0} items and its files hold none`
+      : undefined);
+  if (problem !== undefined) throw await uncleanError(runtime, target, problem);
+  return data;
+}
+
+/** How many items the running server holds. `null` where its engine does not count. */
+export async function countItems(
+  runtime: ContainerRuntime,
+  { id, engine, endpoint }: Pick<QuiesceTarget, 'id' | 'engine' | 'endpoint'>,
+  signal: AbortSignal,
+): Promise<number | null> {
+  if (!engine.itemCount) return null;
+  const { command, env }: InnerCommand = engine.itemCount(endpoint);
+  const { exitCode, output } = await runtime.exec(id, command, env, signal);
+  if (exitCode === 0 && /^\d+$/.test(output.trim())) return Number(output.trim());
+  throw new AppError('container-unhealthy', `the database does not say how much it holds`, {
+    details: [output.trim(), ...(await runtime.logs(id, logTailLines))],
+  });
+}
+
+async function uncleanError(
+  runtime: ContainerRuntime,
+  { id, dataPath }: QuiesceTarget,
+  problem: string,
+): Promise<AppError> {
+  return new AppError('unclean-shutdown', `no snapshot of ${dataPath}: ${problem}`, {
+    details: await runtime.logs(id, logTailLines),
+  });
+}

@@ -1,0 +1,69 @@
+import type { Endpoint, Engine, Env } from '../engines/engine.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+import { logTailLines } from '../runtime/health.ts';
+import type { Tools } from './context.ts';
+
+/** The scripts of the user, by the names of their inputs. */
+export type UserScript = 'seed' | 'check' | 'before-copy' | 'after-copy';
+
+const failureCodes: Readonly<Record<UserScript, ErrorCode>> = {
+  seed: 'seed-failed',
+  check: 'check-failed',
+  'before-copy': 'hook-failed',
+  'after-copy': 'hook-failed',
+};
+
+/** The connection in environment variables, for the user's scripts. */
+export function scriptEnv({
+  engine,
+  id,
+  endpoint,
+}: {
+  readonly engine: Engine;
+  readonly id: string;
+  readonly endpoint: Endpoint;
+}): Env {
+  return {
+    DATABASE_URL: engine.url(endpoint),
+    SNAPVOL_HOST: endpoint.host,
+    SNAPVOL_PORT: String(endpoint.port),
+    SNAPVOL_USER: endpoint.user,
+    SNAPVOL_PASSWORD: endpoint.password,
+    SNAPVOL_DATABASE: endpoint.database,
+    SNAPVOL_CONTAINER: id,
+    ...engine.clientEnv(endpoint),
+  };
+}
+
+/**
+ * Runs a script of the user, then looks whether the database still lives.
+ * @throws `seed-failed`, `check-failed`, `hook-failed`
+ */
+export async function runUserScript(
+  { runtime, runScript }: Tools,
+  what: UserScript,
+  text: string,
+  env: Env,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const code = failureCodes[what];
+  const exitCode = await runScript({ text, env }, signal);
+  if (exitCode !== 0) {
+    throw new AppError(code, `${what} failed with exit code ${exitCode}`, {
+      hint: "Look at the script's own output, and at the last log lines of the database, printed with this error",
+      details: await runtime.logs(id, logTailLines),
+    });
+  }
+  const state = await runtime.inspectContainer(id, signal);
+  if (!state?.running) {
+    throw new AppError(
+      code,
+      `the database ended during ${what} (exit code ${state?.exitCode ?? '?'})`,
+      {
+        hint: 'Look at its last log lines, printed with this error',
+        details: await runtime.logs(id, logTailLines),
+      },
+    );
+  }
+}
