@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import type { Credentials, DataState, Endpoint, Engine, ReadDataFile } from './engine.ts';
 import { readRdb } from './rdb.ts';
 import { downgradeProblem, plainVersion } from './versions.ts';
@@ -73,7 +75,7 @@ function familyEngine(family: Family): Engine {
 
     // The server takes no password from its environment; this is for the clients in the container.
     containerEnv: clientPassword,
-    credentialArgs: ({ password }) => (password === '' ? [] : ['--requirepass', password]),
+    credentialArgs: ({ password }) => (password === '' ? [] : defaultUser(password)),
 
     // No snapshots while tests run; what ours hold is written by `shutdown`, whatever the save points are.
     relaxedArgs: ['--save', '', '--appendfsync', 'no'],
@@ -108,6 +110,15 @@ function familyEngine(family: Family): Engine {
     imageVersion: family.imageVersion,
     versionProblem: downgradeProblem,
   };
+}
+
+/**
+ * Not --requirepass: the password would be among the arguments of a process, and Valkey stumbles over quotes in it.
+ * https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
+ */
+function defaultUser(password: string): string[] {
+  const hash = createHash('sha256').update(password).digest('hex');
+  return ['--user', 'default', 'on', `#${hash}`, 'allkeys', 'allchannels', 'allcommands'];
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Plan } from './plan.ts';
  * Holds no password: that one is in the container's environment, if anywhere.
  */
 export interface DatabaseRecord {
-  /** As the user gave them, with the engine's name. */
+  /** As the user gave them, with the names of the engine and of the image. */
   readonly inputs: RawInputs;
   /** Of the image that the container runs: by now its tag may name another one. */
   readonly imageId: string;
@@ -22,7 +22,7 @@ export function encodeRecord(
   { engineInputs }: Pick<Settings, 'engineInputs'>,
 ): string {
   const record: DatabaseRecord = {
-    inputs: { ...engineInputs, engine: engine.id },
+    inputs: { ...engineInputs, engine: engine.id, image: image.reference },
     imageId: image.id,
     credentials: target.credentials,
   };

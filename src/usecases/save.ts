@@ -90,14 +90,12 @@ async function readSource(
   signal: AbortSignal,
 ): Promise<Source> {
   const record = readRecord(container);
-  const { engine } = parseSettings(
-    { ...record.inputs, image: container.image },
-    { defaultStore: 'artifact' }, // not used
-  );
+  const settings = parseSettings(record.inputs, { defaultStore: 'artifact' }); // the store is not used
+  const { engine } = settings;
   const { user, database } = record.credentials;
   const image = {
     ...(await runtime.ensureImage(record.imageId, signal)),
-    reference: container.image,
+    reference: settings.image,
   };
   const { dataPath } = engine.location(image, container.env);
   const volumes = await labelledVolumes(runtime, container, signal);

@@ -106,6 +106,15 @@ file appendonly.aof.1.incr.aof seq 1 type i
     });
   });
 
+  test('tells the server the hash of the password, never the password', () => {
+    expect(engine.credentialArgs?.(engine.defaults)).toEqual([]);
+    const args = engine.credentialArgs?.(endpoint) ?? [];
+    expect(args.slice(0, 3)).toEqual(['--user', 'default', 'on']);
+    expect(args.join(' ')).not.toContain('p/w:d');
+    // printf 'p/w:d' | sha256sum
+    expect(args[3]).toMatch(/^#[0-9a-f]{64}$/);
+  });
+
   test('refuses data of a newer server', () => {
     expect(engine.versionProblem('7.0.15', '7.2.4')).toBeUndefined();
     expect(engine.versionProblem('8.0.0', '7.2.4')).toMatch(/no downgrade/);

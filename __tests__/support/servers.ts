@@ -1,0 +1,142 @@
+import type { CopyMethod } from '../../src/runtime/volume-copier.ts';
+import type { Inputs } from './runner.ts';
+
+/** A server that a snapshot is to survive in, and how to fill and read it by its own clients. */
+export interface Server {
+  readonly title: string;
+  /** Name of its test image. */
+  readonly image: string;
+  readonly inputs?: Inputs;
+  /** For `seed`: makes 200,000 rows or keys. */
+  readonly seed: string;
+  /** Prints a sum over all of them; run with the environment of `check`. */
+  readonly checksum: string;
+  readonly ways: readonly CopyMethod[];
+  /** In the log of a server that had to repair its data. */
+  readonly recovery: RegExp;
+  /** In the log of every start on data that is there. */
+  readonly started: RegExp;
+  /** A log that the server writes elsewhere than to the container's. */
+  readonly logFile?: string;
+}
+
+export const rowCount = 200_000;
+const both: readonly CopyMethod[] = ['pipe', 'archive'];
+
+const inside = 'docker exec --interactive "$SNAPVOL_CONTAINER"';
+
+const psql = `docker exec --interactive --env PGUSER --env PGDATABASE "$SNAPVOL_CONTAINER" psql \\
+  --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1`;
+
+function postgres(version: string): Server {
+  return {
+    title: `Postgres ${version}`,
+    image: `postgres:${version}`,
+    seed: `${psql} <<'SQL'
+create table item (id int primary key, name text not null);
+insert into item select n, md5(n::text) from generate_series(1, ${rowCount}) n;
+create index on item (name);
+SQL`,
+    checksum: `${psql} --command "select count(*), md5(string_agg(id || name, ',' order by id)) from item"`,
+    ways: both,
+    recovery: /automatic recovery in progress|redo starts at|was interrupted/,
+    started: /database system was shut down at[^]*ready to accept connections/,
+  };
+}
+
+const mysqlClient = (client: string): string =>
+  `docker exec --interactive --env MYSQL_PWD "$SNAPVOL_CONTAINER" ${client} \\
+  --protocol=tcp --host=127.0.0.1 --user="$SNAPVOL_USER" --batch --skip-column-names "$SNAPVOL_DATABASE"`;
+
+/** Two families, two ways to count. MySQL 9 has no MD5 any more. */
+const sequences = {
+  mariadb: `insert into item select seq, sha2(seq, 256) from seq_1_to_${rowCount};`,
+  mysql: `set cte_max_recursion_depth = ${rowCount};
+insert into item with recursive n (i) as (select 1 union all select i + 1 from n where i < ${rowCount})
+  select i, sha2(i, 256) from n;`,
+};
+
+function mysql(title: string, image: string, client: keyof typeof sequences): Server {
+  const run = mysqlClient(client);
+  return {
+    title,
+    image,
+    inputs: { user: 'app', password: `it's a "secret"`, database: 'shop' },
+    seed: `${run} <<'SQL'
+create table item (id int primary key, name char(64) not null, key (name)) engine=InnoDB;
+${sequences[client]}
+SQL`,
+    checksum: `${run} --execute 'select count(*) from item; checksum table item'`,
+    ways: both,
+    recovery:
+      /InnoDB: Starting crash recovery|Recovering after a crash|Starting (XA|table) crash recovery/,
+    started: /ready for connections/,
+  };
+}
+
+function keyValue(title: string, image: string, client: string, inputs: Inputs = {}): Server {
+  const debug = '--enable-debug-command local';
+  return {
+    title,
+    image,
+    inputs: { ...inputs, args: `${inputs.args ?? ''} ${debug}`.trim() },
+    seed: `${inside} ${client} eval "for i = 1, ${rowCount} do redis.call('set', 'item:' .. i, redis.sha1hex(i)) end" 0`,
+    checksum: `${inside} ${client} dbsize; ${inside} ${client} debug digest`,
+    ways: both,
+    recovery: /Truncating the AOF|short read/,
+    started: /DB loaded from/,
+  };
+}
+
+const clickhouse = `docker exec --interactive "$SNAPVOL_CONTAINER" clickhouse-client --user "$SNAPVOL_USER" \\
+  --password "$SNAPVOL_PASSWORD" --database "$SNAPVOL_DATABASE" --multiquery`;
+
+/** Keys in base64, as etcd's gateway wants them; 10,000 in one request. */
+const etcdSeed = `node --input-type=module --eval '
+const { SNAPVOL_HOST, SNAPVOL_PORT } = process.env;
+const base64 = (text) => Buffer.from(text).toString("base64");
+for (let from = 1; from <= ${rowCount}; from += 10000) {
+  const success = Array.from({ length: 10000 }, (_, i) => ({
+    requestPut: { key: base64("item:" + (from + i)), value: base64("value of " + (from + i)) },
+  }));
+  const url = "http://" + SNAPVOL_HOST + ":" + SNAPVOL_PORT + "/v3/kv/txn";
+  const answer = await fetch(url, { method: "POST", body: JSON.stringify({ success }) });
+  if (!answer.ok) throw new Error(await answer.text());
+}'`;
+
+export const servers = {
+  postgres15: postgres('15'),
+  postgres17: postgres('17'),
+  postgres18: postgres('18'),
+  mariadb1011: mysql('MariaDB 10.11', 'mariadb:10.11', 'mariadb'),
+  mariadb118: mysql('MariaDB 11.8', 'mariadb:11.8', 'mariadb'),
+  mysql97: mysql('MySQL 9.7', 'mysql:9.7', 'mysql'),
+  redis7: keyValue('Redis 7, RDB', 'redis:7', 'redis-cli'),
+  redis7aof: keyValue('Redis 7, AOF', 'redis:7', 'redis-cli', { args: '--appendonly yes' }),
+  valkey8: keyValue('Valkey 8', 'valkey:8', 'valkey-cli', { password: `it's a "secret"` }),
+  clickhouse: {
+    title: 'ClickHouse (preset)',
+    image: 'clickhouse',
+    inputs: { engine: 'clickhouse', user: 'app', password: `it's a "secret"`, database: 'shop' },
+    seed: `${clickhouse} <<'SQL'
+create table item (id UInt32, name String) engine = MergeTree() order by id;
+insert into item select number, hex(MD5(toString(number))) from numbers(${rowCount});
+SQL`,
+    checksum: `${clickhouse} --query 'select count(), sum(cityHash64(*)) from item'`,
+    ways: both,
+    recovery: /unclean restart/,
+    started: /Ready for connections/,
+    logFile: '/var/log/clickhouse-server/clickhouse-server.log',
+  },
+  etcd: {
+    title: 'etcd (preset)',
+    image: 'etcd',
+    inputs: { engine: 'etcd', env: 'ETCD_MAX_TXN_OPS=10000' },
+    seed: etcdSeed,
+    checksum: `docker exec "$SNAPVOL_CONTAINER" etcdctl endpoint hashkv`,
+    // There is no tar in its image.
+    ways: ['archive'],
+    recovery: /repair(ed|ing) WAL/i,
+    started: /restarting member/,
+  },
+} as const satisfies Record<string, Server>;
