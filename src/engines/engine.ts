@@ -84,6 +84,8 @@ export interface Engine {
   readonly shutdown?: (credentials: Credentials) => InnerCommand;
   /** With which a server ends that has shut down by itself. */
   readonly cleanExitCodes: readonly number[];
+  /** Makes the server hand to its files all that it has committed: with `relaxedArgs` it may keep the last of it. */
+  readonly flush?: (credentials: Credentials) => InnerCommand;
   /** Exits 0 when a copy of the paused server's files would hold everything. Without it: it always does. */
   readonly pausable?: (credentials: Credentials) => InnerCommand & { readonly refusal: string };
   /** Prints how many items the server holds, in engines that may start with none and say nothing. */

@@ -1,8 +1,17 @@
-import type { DataState, Engine, ReadDataFile } from './engine.ts';
+import type { Credentials, DataState, Engine, InnerCommand, ReadDataFile } from './engine.ts';
 
-/** Ends with an exception, and so with exit code 1, where it is not let in. */
-const login =
-  'db.auth(process.env.SNAPVOL_USER, process.env.SNAPVOL_PASSWORD); db.adminCommand({ ping: 1 })';
+/**
+ * The temporary server for init files listens on 127.0.0.1, over TCP: only the container's own address tells them
+ * apart. Ends with an exception, and so with exit code 1, where it is not let in.
+ */
+function mongosh({ user, password }: Credentials, script: string): InnerCommand {
+  const login = 'db.auth(process.env.SNAPVOL_USER, process.env.SNAPVOL_PASSWORD)';
+  const run = `exec mongosh --quiet --norc --host "$HOSTNAME" --eval '${login}; ${script}' admin`;
+  return {
+    command: ['sh', '-c', run],
+    env: { SNAPVOL_USER: user, SNAPVOL_PASSWORD: password },
+  };
+}
 
 /** MongoDB, in the official image and those that keep its contract: https://hub.docker.com/_/mongo */
 export const mongodb: Engine = {
@@ -25,12 +34,9 @@ export const mongodb: Engine = {
   relaxedArgs: [],
   initPath: '/docker-entrypoint-initdb.d',
 
-  // The temporary server for init files listens on 127.0.0.1, over TCP: only the container's own address tells them
-  // apart.
-  readiness: ({ user, password }) => ({
-    command: ['sh', '-c', `exec mongosh --quiet --norc --host "$HOSTNAME" --eval '${login}' admin`],
-    env: { SNAPVOL_USER: user, SNAPVOL_PASSWORD: password },
-  }),
+  readiness: (credentials) => mongosh(credentials, 'db.adminCommand({ ping: 1 })'),
+  // The journal is written ten times a second only: https://www.mongodb.com/docs/manual/core/journaling/
+  flush: (credentials) => mongosh(credentials, 'db.adminCommand({ fsync: 1 })'),
 
   // The root user is one of the database "admin".
   url({ host, port, user, password, database }) {

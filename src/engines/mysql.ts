@@ -1,5 +1,12 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
-import type { Credentials, DataState, Endpoint, Engine, ReadDataFile } from './engine.ts';
+import type {
+  Credentials,
+  DataState,
+  Endpoint,
+  Engine,
+  InnerCommand,
+  ReadDataFile,
+} from './engine.ts';
 import { longestPrefix } from '../paths.ts';
 import { downgradeProblem, plainVersion, seriesOf } from './versions.ts';
 
@@ -45,11 +52,8 @@ export const mysql: Engine = {
   defaultImage: 'mysql:8.4',
   containerEnv: initialEnv('MYSQL'),
 
-  readiness: (credentials) => ({
-    // --get-server-public-key: logs in where the server has no TLS, too.
-    command: ['mysql', ...tcpLogin(credentials), '--get-server-public-key'],
-    env: { MYSQL_PWD: credentials.password },
-  }),
+  readiness: (credentials) => query(mysqlClient, credentials, 'select 1'),
+  flush: (credentials) => query(mysqlClient, asRoot(credentials), flushLogs),
 
   async dataState(read) {
     if ((await read('aria_log_control')) !== undefined) {
@@ -88,10 +92,8 @@ export const mariadb: Engine = {
     MARIADB_AUTO_UPGRADE: '1',
   }),
 
-  readiness: (credentials) => ({
-    command: ['mariadb', ...tcpLogin(credentials)],
-    env: { MYSQL_PWD: credentials.password },
-  }),
+  readiness: (credentials) => query(['mariadb'], credentials, 'select 1'),
+  flush: (credentials) => query(['mariadb'], asRoot(credentials), flushLogs),
 
   async dataState(read) {
     if ((await read('mysql.ibd')) !== undefined) {
@@ -122,12 +124,30 @@ function initialEnv(prefix: 'MYSQL' | 'MARIADB') {
  * A query over TCP, in the wanted database: the image's temporary server for init files answers on the unix socket
  * only, and `ping` says yes to whom it would not let in.
  */
-function tcpLogin({ user, database }: Credentials): string[] {
-  return [
-    ...['--protocol=tcp', '--host=127.0.0.1', '--port=3306', `--user=${user}`],
-    ...['--connect-timeout=5', '--batch', '--skip-column-names', `--database=${database}`],
-    '--execute=select 1',
-  ];
+function query(
+  client: readonly string[],
+  { user, password, database }: Credentials,
+  sql: string,
+): InnerCommand {
+  return {
+    command: [
+      ...client,
+      ...['--protocol=tcp', '--host=127.0.0.1', '--port=3306', `--user=${user}`],
+      ...['--connect-timeout=5', '--batch', '--skip-column-names', `--database=${database}`],
+      `--execute=${sql}`,
+    ],
+    env: { MYSQL_PWD: password },
+  };
+}
+
+/** Logs in where the server has no TLS, too. */
+const mysqlClient = ['mysql', '--get-server-public-key'];
+/** https://dev.mysql.com/doc/refman/8.4/en/flush.html#flush-engine-logs */
+const flushLogs = 'flush engine logs';
+
+/** Who may flush: the user of the database may not. */
+function asRoot(credentials: Credentials): Credentials {
+  return { ...credentials, user: 'root' };
 }
 
 function noDataFolder(name: string, version: string | null): DataState {

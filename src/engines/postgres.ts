@@ -1,5 +1,5 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
-import type { DataState, Engine, ReadDataFile } from './engine.ts';
+import type { Credentials, DataState, Engine, InnerCommand, ReadDataFile } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
 
 /**
@@ -30,14 +30,7 @@ export const postgres: Engine = {
   initPath: '/docker-entrypoint-initdb.d',
 
   // Over TCP: the image's temporary server for init files answers on the unix socket only.
-  readiness: ({ user, password, database }) => ({
-    command: [
-      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`],
-      ...['--no-psqlrc', '--no-password', '--tuples-only', '--command=select 1'],
-    ],
-    // Not as an argument: a name with "=" would be taken for a connection string.
-    env: { PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
-  }),
+  readiness: (credentials) => psql(credentials, 'select 1'),
 
   url({ host, port, user, password, database }) {
     const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
@@ -52,6 +45,7 @@ export const postgres: Engine = {
     PGDATABASE: database,
   }),
 
+  flush: (credentials) => psql(credentials, 'checkpoint'),
   cleanExitCodes: [0],
   dataState: readDataState,
   imageVersion,
@@ -60,6 +54,17 @@ export const postgres: Engine = {
   versionProblem: (data, image) =>
     data === image ? undefined : `data version changed: ${data} -> ${image}`,
 };
+
+function psql({ user, password, database }: Credentials, sql: string): InnerCommand {
+  return {
+    command: [
+      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`],
+      ...['--no-psqlrc', '--no-password', '--tuples-only', `--command=${sql}`],
+    ],
+    // Not as an argument: a name with "=" would be taken for a connection string.
+    env: { PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
+  };
+}
 
 /** The states of `pg_controldata`. https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h */
 const controlStates: readonly string[] = [

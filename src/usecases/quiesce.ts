@@ -157,6 +157,7 @@ async function whilePaused<T>(
   }
   const items = await countItems(runtime, target, signal);
   const work = async (): Promise<Quiesced<T>> => {
+    await flush(runtime, target, signal);
     await runtime.pauseContainer(id);
     const data = await usableData(runtime, target, items);
     log.info(`paused: ${data.mark}`);
@@ -184,6 +185,7 @@ async function betweenHooks<T>(
     await runUserScript(tools, what, script, scriptEnv(target), target.id, until);
   };
   const work = async (): Promise<Quiesced<T>> => {
+    await flush(runtime, target, signal);
     await hook('before-copy', beforeCopy, signal);
     const data = await usableData(runtime, target, items);
     log.info(`neither stopped nor paused: ${data.mark}`);
@@ -201,6 +203,20 @@ function running<T>(
   items: number | null,
 ): Quiesced<T> {
   return { copied, items, consistency: { method, exitCode: null, mark }, dataVersion: version };
+}
+
+/** @throws `unclean-shutdown` when the server does not write what it has in memory */
+async function flush(
+  runtime: ContainerRuntime,
+  target: QuiesceTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  const { id, engine, endpoint } = target;
+  if (!engine.flush) return;
+  const { command, env } = engine.flush(endpoint);
+  const { exitCode, output } = await runtime.exec(id, command, env, signal);
+  if (exitCode === 0) return;
+  throw await uncleanError(runtime, target, `it was not flushed: ${output.trim()}`);
 }
 
 async function requireRunning(
