@@ -11,7 +11,7 @@ import { commands } from '../src/cli/commands.ts';
 import { commandHelp } from '../src/cli/help.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const files = ['README.md', 'docs/cli.md'];
+const files = ['docs/inputs.md', 'docs/cli.md'];
 const check = process.argv.includes('--check');
 const marked = /(<!-- (inputs|outputs) of (\S+) -->\n)[^]*?(<!-- end -->)/g;
 
