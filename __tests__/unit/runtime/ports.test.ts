@@ -21,10 +21,13 @@ async function listen(host: string): Promise<AsyncDisposable & { readonly port: 
 
 describe.each(['127.0.0.1', '0.0.0.0'])('a port that is listened on at %s', (host) => {
   test('is not free until it is closed', async () => {
-    const server = await listen(host);
-    expect(await isPortFree(server.port)).toBe(false);
-    await server[Symbol.asyncDispose]();
-    expect(await isPortFree(server.port)).toBe(true);
+    let port = 0;
+    {
+      await using server = await listen(host);
+      ({ port } = server);
+      expect(await isPortFree(port)).toBe(false);
+    }
+    expect(await isPortFree(port)).toBe(true);
   });
 
   test('is known by its process: ours', async () => {
