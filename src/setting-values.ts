@@ -64,9 +64,10 @@ export function databaseName(value: string): string {
 
 export function environment(value: string): Env {
   return Object.fromEntries(
-    lines(value).map((line) => {
+    lines(value).map((line, at) => {
       const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
-      if (!match) throw new Error(`"${line.replace(/=.*/, '=...')}" is not NAME=VALUE`);
+      // Not the line itself: it may be the second line of a secret.
+      if (!match) throw new Error(`line ${at + 1} is not NAME=VALUE`);
       return [match[1] ?? '', match[2] ?? ''];
     }),
   );

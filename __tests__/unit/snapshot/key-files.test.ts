@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -60,4 +60,32 @@ test('a pattern that matches nothing is refused by name', async () => {
     code: 'invalid-settings',
     message: expect.stringMatching(/init: no file matches "dbb\/\*\*"/),
   });
+});
+
+test('hidden files and what lies behind symlinks count, once and without end', async () => {
+  mkdirSync(join(cwd, 'shared/.hidden'), { recursive: true });
+  for (const path of ['shared/z.sql', 'shared/.hidden/h.sql', 'db/.env']) {
+    writeFileSync(join(cwd, path), path);
+  }
+  symlinkSync('../shared', join(cwd, 'db/linked'));
+  symlinkSync('../../db', join(cwd, 'db/migrations/loop'));
+  const behind = ['db/linked/.hidden/h.sql', 'db/linked/z.sql'];
+  for (const pattern of ['db', 'db/', 'db/**']) {
+    const paths = await pathsOf(pattern);
+    expect(paths).toEqual(expect.arrayContaining(['db/.env', ...behind]));
+    expect(paths.filter((path) => path.includes('loop'))).toEqual([]);
+  }
+  expect(await pathsOf('db/**/*.sql')).toEqual(expect.arrayContaining(behind));
+  expect(await pathsOf('db/*')).toEqual(['db/.env', 'db/seeds.sql']);
+  expect(await pathsOf('**/*.sql', '!**/linked/**')).not.toEqual(expect.arrayContaining(behind));
+});
+
+test('a name with the characters of a glob is taken as it is where there is such a file', async () => {
+  writeFileSync(join(cwd, 'db/[1].sql'), '');
+  expect(await pathsOf('db/[1].sql')).toEqual(['db/[1].sql']);
+});
+
+test('a broken symlink is passed over, as a glob would', async () => {
+  symlinkSync('nowhere', join(cwd, 'db/broken'));
+  expect(await pathsOf('db')).toHaveLength(4);
 });
