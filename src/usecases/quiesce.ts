@@ -1,23 +1,14 @@
 import { secondsSince } from '../clock.ts';
-import type { DataState, Endpoint, Engine, InnerCommand } from '../engines/engine.ts';
+import type { DataState, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
-import { extractHead } from '../runtime/small-tar.ts';
 import type { CopySettings } from '../settings.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
+import { countItems, flush, uncleanError, usableData, type DataSource } from './probes.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
-
-/** A database whose volumes are to be copied. */
-export interface QuiesceTarget {
-  /** Of its container. */
-  readonly id: string;
-  readonly engine: Engine;
-  readonly endpoint: Endpoint;
-  readonly dataPath: string;
-}
 
 export type QuiesceSettings = Pick<
   CopySettings,
@@ -33,9 +24,6 @@ export interface Quiesced<T> {
   readonly items: number | null;
 }
 
-/** More than any of the small files that say how a database was left. */
-const headBytes = 64 * 1024;
-
 /**
  * Runs `copy` while the database is in a state that can be copied. Afterwards one that was stopped is still stopped;
  * one that was paused goes on, whatever happened.
@@ -44,7 +32,7 @@ const headBytes = 64 * 1024;
  */
 export function whileQuiesced<T>(
   tools: Tools,
-  target: QuiesceTarget,
+  target: DataSource,
   settings: QuiesceSettings,
   copy: () => Promise<T>,
   signal: AbortSignal,
@@ -61,7 +49,7 @@ export function whileQuiesced<T>(
 
 async function whileStopped<T>(
   { runtime, log, clock }: Tools,
-  target: QuiesceTarget,
+  target: DataSource,
   graceMs: number,
   copy: () => Promise<T>,
   signal: AbortSignal,
@@ -114,7 +102,7 @@ function refuseUnstoppable(
 /** Lets the server end. Resolves with its exit code. @throws `unclean-shutdown` */
 async function shutDown(
   runtime: ContainerRuntime,
-  target: QuiesceTarget,
+  target: DataSource,
   graceMs: number,
 ): Promise<number> {
   const { id, engine, endpoint } = target;
@@ -145,7 +133,7 @@ async function shutDown(
 
 async function whilePaused<T>(
   { runtime, log }: Tools,
-  target: QuiesceTarget,
+  target: DataSource,
   copy: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<Quiesced<T>> {
@@ -168,7 +156,7 @@ async function whilePaused<T>(
 
 async function betweenHooks<T>(
   tools: Tools,
-  target: QuiesceTarget,
+  target: DataSource,
   { beforeCopy, afterCopy }: QuiesceSettings,
   copy: () => Promise<T>,
   signal: AbortSignal,
@@ -205,20 +193,6 @@ function running<T>(
   return { copied, items, consistency: { method, exitCode: null, mark }, dataVersion: version };
 }
 
-/** @throws `unclean-shutdown` when the server does not write what it has in memory */
-async function flush(
-  runtime: ContainerRuntime,
-  target: QuiesceTarget,
-  signal: AbortSignal,
-): Promise<void> {
-  const { id, engine, endpoint } = target;
-  if (!engine.flush) return;
-  const { command, env } = engine.flush(endpoint);
-  const { exitCode, output } = await runtime.exec(id, command, env, signal);
-  if (exitCode === 0) return;
-  throw await uncleanError(runtime, target, `it was not flushed: ${output.trim()}`);
-}
-
 async function requireRunning(
   runtime: ContainerRuntime,
   id: string,
@@ -228,51 +202,6 @@ async function requireRunning(
   if (state?.running) return;
   throw new AppError('container-unhealthy', 'the database is not running', {
     hint: 'Set "quiesce" to stop for one that has ended cleanly',
-    details: await runtime.logs(id, logTailLines),
-  });
-}
-
-/** What the data folder says. @throws `unclean-shutdown` when it is none, or holds nothing though the server did */
-async function usableData(
-  runtime: ContainerRuntime,
-  target: QuiesceTarget,
-  items: number | null,
-): Promise<DataState> {
-  const { id, engine, dataPath } = target;
-  const data = await engine.dataState(async (path) => {
-    const tar = await runtime.getArchive(id, `${dataPath}/${path}`);
-    return tar && extractHead(tar, headBytes);
-  });
-  const problem =
-    data.unusable ??
-    (data.empty === true && (items ?? 0) > 0
-      ? `the server held ${items ?? 0} items and its files hold none`
-      : undefined);
-  if (problem !== undefined) throw await uncleanError(runtime, target, problem);
-  return data;
-}
-
-/** How many items the running server holds. `null` where its engine does not count. */
-export async function countItems(
-  runtime: ContainerRuntime,
-  { id, engine, endpoint }: Pick<QuiesceTarget, 'id' | 'engine' | 'endpoint'>,
-  signal: AbortSignal,
-): Promise<number | null> {
-  if (!engine.itemCount) return null;
-  const { command, env }: InnerCommand = engine.itemCount(endpoint);
-  const { exitCode, output } = await runtime.exec(id, command, env, signal);
-  if (exitCode === 0 && /^\d+$/.test(output.trim())) return Number(output.trim());
-  throw new AppError('container-unhealthy', `the database does not say how much it holds`, {
-    details: [output.trim(), ...(await runtime.logs(id, logTailLines))],
-  });
-}
-
-async function uncleanError(
-  runtime: ContainerRuntime,
-  { id, dataPath }: QuiesceTarget,
-  problem: string,
-): Promise<AppError> {
-  return new AppError('unclean-shutdown', `no snapshot of ${dataPath}: ${problem}`, {
     details: await runtime.logs(id, logTailLines),
   });
 }

@@ -9,7 +9,7 @@ import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
-import { countItems } from './quiesce.ts';
+import { countItems } from './probes.ts';
 import { removeRun } from './remove.ts';
 import type { Seconds, StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';

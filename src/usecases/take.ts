@@ -13,12 +13,8 @@ import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
 import { createdBy } from '../version.ts';
 import type { Tools } from './context.ts';
 import { longestPrefix } from '../paths.ts';
-import {
-  whileQuiesced,
-  type Quiesced,
-  type QuiesceSettings,
-  type QuiesceTarget,
-} from './quiesce.ts';
+import type { DataSource } from './probes.ts';
+import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
 
 /** Where the data of a snapshot comes from: a plan, or a database that is there already. */
@@ -42,7 +38,7 @@ export interface SnapshotFacts {
 export async function takeSnapshot(
   tools: Tools,
   source: SnapshotSource,
-  database: Pick<QuiesceTarget, 'id' | 'endpoint'>,
+  database: Pick<DataSource, 'id' | 'endpoint'>,
   settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,
