@@ -1,7 +1,7 @@
-import type { DataState, Endpoint, Engine } from '../engines/engine.ts';
+import type { DataState, Endpoint, Engine, InnerCommand } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
-import type { ContainerRuntime } from '../runtime/runtime.ts';
+import type { ContainerRuntime, ExecResult } from '../runtime/runtime.ts';
 import { extractHead } from '../runtime/small-tar.ts';
 
 // What is asked of a server, and of its files, before they are copied.
@@ -38,19 +38,63 @@ export async function usableData(
   return data;
 }
 
-/** How many items the running server holds. `null` where its engine does not count. */
+/**
+ * How many items the running server holds. `null` where its engine does not count.
+ * @throws `container-unhealthy` when it does not say
+ */
 export async function countItems(
   runtime: ContainerRuntime,
   { id, engine, endpoint }: Pick<DataSource, 'id' | 'engine' | 'endpoint'>,
-  signal: AbortSignal,
+  patience: Patience,
 ): Promise<number | null> {
   if (!engine.itemCount) return null;
-  const { command, env } = engine.itemCount(endpoint);
-  const { exitCode, output } = await runtime.exec(id, command, env, signal);
-  if (exitCode === 0 && /^\d+$/.test(output.trim())) return Number(output.trim());
-  throw new AppError('container-unhealthy', `the database does not say how much it holds`, {
-    details: [output.trim(), ...(await runtime.logs(id, logTailLines))],
+  const what = 'say how much it holds';
+  const { exitCode, output } = await ask(runtime, id, engine.itemCount(endpoint), what, patience);
+  if (exitCode === 0 && /^\d+$/.test(output)) return Number(output);
+  throw new AppError('container-unhealthy', `the database does not ${what}: ${output}`, {
+    details: await runtime.logs(id, logTailLines),
   });
+}
+
+/** @throws `invalid-settings` for a server whose files would not hold everything while it is paused */
+export async function requirePausable(
+  runtime: ContainerRuntime,
+  { id, engine, endpoint }: DataSource,
+  patience: Patience,
+): Promise<void> {
+  const question = engine.pausable?.(endpoint);
+  if (!question) return;
+  const { exitCode } = await ask(runtime, id, question, 'say how it keeps its data', patience);
+  if (exitCode === 0) return;
+  throw new AppError('invalid-settings', question.refusal, { hint: 'Set "quiesce" to stop' });
+}
+
+/** How long a server may take to answer. */
+export interface Patience {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Runs a command inside. One that hangs, as with a server that does not answer, is given up. */
+async function ask(
+  runtime: ContainerRuntime,
+  id: string,
+  { command, env }: InnerCommand,
+  what: string,
+  { timeoutMs, signal }: Patience,
+): Promise<ExecResult> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    const result = await runtime.exec(id, command, env, AbortSignal.any([signal, deadline]));
+    return { ...result, output: result.output.trim() };
+  } catch (error) {
+    if (signal.aborted || !deadline.aborted) throw error;
+    throw new AppError(
+      'container-unhealthy',
+      `the database did not ${what} within ${timeoutMs / 1000} s`,
+      { details: await runtime.logs(id, logTailLines) },
+    );
+  }
 }
 
 export async function uncleanError(
@@ -67,12 +111,12 @@ export async function uncleanError(
 export async function flush(
   runtime: ContainerRuntime,
   target: DataSource,
-  signal: AbortSignal,
+  patience: Patience,
 ): Promise<void> {
   const { id, engine, endpoint } = target;
   if (!engine.flush) return;
-  const { command, env } = engine.flush(endpoint);
-  const { exitCode, output } = await runtime.exec(id, command, env, signal);
+  const what = 'write what it has in memory';
+  const { exitCode, output } = await ask(runtime, id, engine.flush(endpoint), what, patience);
   if (exitCode === 0) return;
-  throw await uncleanError(runtime, target, `it was not flushed: ${output.trim()}`);
+  throw await uncleanError(runtime, target, `it did not ${what}: ${output}`);
 }

@@ -7,7 +7,15 @@ import type { CopySettings } from '../settings.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
-import { countItems, flush, uncleanError, usableData, type DataSource } from './probes.ts';
+import {
+  countItems,
+  flush,
+  requirePausable,
+  uncleanError,
+  usableData,
+  type DataSource,
+  type Patience,
+} from './probes.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 
 export type QuiesceSettings = Pick<
@@ -37,29 +45,30 @@ export function whileQuiesced<T>(
   copy: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<Quiesced<T>> {
+  const patience = { timeoutMs: settings.stopTimeoutMs, signal };
   switch (settings.quiesce) {
     case 'stop':
-      return whileStopped(tools, target, settings.stopTimeoutMs, copy, signal);
+      return whileStopped(tools, target, patience, copy);
     case 'pause':
-      return whilePaused(tools, target, copy, signal);
+      return whilePaused(tools, target, patience, copy);
     case 'none':
-      return betweenHooks(tools, target, settings, copy, signal);
+      return betweenHooks(tools, target, settings, patience, copy);
   }
 }
 
 async function whileStopped<T>(
   { runtime, log, clock }: Tools,
   target: DataSource,
-  graceMs: number,
+  patience: Patience,
   copy: () => Promise<T>,
-  signal: AbortSignal,
 ): Promise<Quiesced<T>> {
+  const { signal } = patience;
   const { id, engine } = target;
   const before = await runtime.inspectContainer(id, signal);
   if (before) refuseUnstoppable(before, engine);
-  const items = before?.running ? await countItems(runtime, target, signal) : null;
+  const items = before?.running ? await countItems(runtime, target, patience) : null;
   const startMs = clock.now();
-  const exitCode = await shutDown(runtime, target, graceMs);
+  const exitCode = await shutDown(runtime, target, patience.timeoutMs);
   const stopSeconds = secondsSince(clock, startMs);
   const data = await usableData(runtime, target, items);
   if (data.unclean !== undefined) throw await uncleanError(runtime, target, data.unclean);
@@ -134,18 +143,15 @@ async function shutDown(
 async function whilePaused<T>(
   { runtime, log }: Tools,
   target: DataSource,
+  patience: Patience,
   copy: () => Promise<T>,
-  signal: AbortSignal,
 ): Promise<Quiesced<T>> {
-  const { id, engine, endpoint } = target;
-  await requireRunning(runtime, id, signal);
-  const check = engine.pausable?.(endpoint);
-  if (check && (await runtime.exec(id, check.command, check.env, signal)).exitCode !== 0) {
-    throw new AppError('invalid-settings', check.refusal, { hint: 'Set "quiesce" to stop' });
-  }
-  const items = await countItems(runtime, target, signal);
+  const { id } = target;
+  await requireRunning(runtime, id, patience.signal);
+  await requirePausable(runtime, target, patience);
+  const items = await countItems(runtime, target, patience);
+  await flush(runtime, target, patience);
   const work = async (): Promise<Quiesced<T>> => {
-    await flush(runtime, target, signal);
     await runtime.pauseContainer(id);
     const data = await usableData(runtime, target, items);
     log.info(`paused: ${data.mark}`);
@@ -158,12 +164,14 @@ async function betweenHooks<T>(
   tools: Tools,
   target: DataSource,
   { beforeCopy, afterCopy }: QuiesceSettings,
+  patience: Patience,
   copy: () => Promise<T>,
-  signal: AbortSignal,
 ): Promise<Quiesced<T>> {
   const { runtime, log } = tools;
+  const { signal } = patience;
   await requireRunning(runtime, target.id, signal);
-  const items = await countItems(runtime, target, signal);
+  const items = await countItems(runtime, target, patience);
+  await flush(runtime, target, patience);
   const hook = async (
     what: 'before-copy' | 'after-copy',
     script: string | undefined,
@@ -173,7 +181,6 @@ async function betweenHooks<T>(
     await runUserScript(tools, what, script, scriptEnv(target), target.id, until);
   };
   const work = async (): Promise<Quiesced<T>> => {
-    await flush(runtime, target, signal);
     await hook('before-copy', beforeCopy, signal);
     const data = await usableData(runtime, target, items);
     log.info(`neither stopped nor paused: ${data.mark}`);

@@ -72,7 +72,8 @@ export async function serveRestored(run: Run, bundle: Bundle): Promise<Database>
 async function requireItems(run: Run, database: Database, expected: number | null): Promise<void> {
   if (expected === null || expected === 0) return;
   const { runtime } = run.tools;
-  const found = await countItems(runtime, database, run.signal);
+  const patience = { timeoutMs: run.settings.waitTimeoutMs, signal: run.signal };
+  const found = await countItems(runtime, database, patience);
   if (found !== 0) return;
   throw new AppError(
     'container-unhealthy',

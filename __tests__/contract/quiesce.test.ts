@@ -1,0 +1,154 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+
+import { composeTools, type Composition } from '../../src/compose.ts';
+import type { Engine } from '../../src/engines/engine.ts';
+import { postgres } from '../../src/engines/postgres.ts';
+import { redis } from '../../src/engines/redis.ts';
+import type { Tools } from '../../src/usecases/context.ts';
+import type { DataSource } from '../../src/usecases/probes.ts';
+import { whileQuiesced, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
+import { docker } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+
+// What a copy must not do to a database, and a database not to a copy. On real servers; the copy is a stand-in.
+
+const password = 'secret';
+const running = '{{.State.Running}} {{.State.Paused}}';
+const { signal } = new AbortController();
+
+let composed: Composition<Tools>;
+const messages: string[] = [];
+beforeAll(async () => {
+  const log = {
+    debug: () => undefined,
+    info: (message: string) => messages.push(message),
+    warn: (message: string) => messages.push(`warning: ${message}`),
+    group: <T>(_title: string, work: () => Promise<T>) => work(),
+    progress: () => undefined,
+    mask: () => undefined,
+  };
+  const around = { log, tempDir: tmpdir(), cwd: tmpdir(), env: process.env, outputFd: 2 as const };
+  composed = await composeTools(around, 'auto');
+});
+afterAll(async () => {
+  await composed[Symbol.asyncDispose]();
+});
+
+let id = '';
+async function startServer(engine: Engine, image: string): Promise<DataSource> {
+  const credentials = { ...engine.defaults, ...(engine.id === 'postgres' && { password }) };
+  id = await docker(
+    ...['run', '--detach', '--name', `snapvol-quiesce-${randomBytes(4).toString('hex')}`],
+    ...Object.entries(engine.containerEnv(credentials)).flatMap(([n, v]) => ['--env', `${n}=${v}`]),
+    testImage(image),
+  );
+  const { command, env } = engine.readiness(credentials);
+  const { runtime, clock } = composed.tools;
+  while ((await runtime.exec(id, command, env)).exitCode !== 0) await clock.sleep(50, signal);
+  const endpoint = { ...credentials, host: '127.0.0.1', port: 0 };
+  const dataPath = engine.id === 'postgres' ? '/var/lib/postgresql/data' : '/data';
+  return { id, engine, endpoint, dataPath };
+}
+
+let server: DataSource;
+beforeEach(() => {
+  messages.length = 0;
+});
+afterEach(() => docker('rm', '--force', '--volumes', id));
+
+function quiesced<T>(
+  settings: Partial<QuiesceSettings>,
+  copy: () => Promise<T>,
+): ReturnType<typeof whileQuiesced<T>> {
+  const defaults: QuiesceSettings = {
+    ...{ quiesce: 'stop', stopTimeoutMs: 20_000, beforeCopy: undefined, afterCopy: undefined },
+  };
+  return whileQuiesced(composed.tools, server, { ...defaults, ...settings }, copy, signal);
+}
+
+const state = (): Promise<string> => docker('inspect', '--format', running, id);
+const broken = (): Promise<never> => Promise.reject(new Error('the copy broke'));
+
+describe('Postgres', () => {
+  beforeEach(async () => {
+    server = await startServer(postgres, 'postgres:17');
+  });
+
+  test('is stopped while it is copied, and stays so', async () => {
+    const { copied, consistency, dataVersion, items } = await quiesced({}, state);
+    expect(copied).toBe('false false');
+    expect(await state()).toBe('false false');
+    expect({ consistency, dataVersion, items }).toEqual({
+      consistency: { method: 'stop', exitCode: 0, mark: 'pg_control: shut down' },
+      dataVersion: '17',
+      items: null,
+    });
+  });
+
+  test('that was started while it was copied makes no snapshot', async () => {
+    await expect(quiesced({}, () => docker('start', id))).rejects.toMatchObject({
+      code: 'unclean-shutdown',
+      message: expect.stringContaining('was started while it was copied'),
+    });
+  });
+
+  test('that was started and has ended again meanwhile makes none either', async () => {
+    const copy = (): Promise<string> => docker('start', id).then(() => docker('kill', id));
+    await expect(quiesced({}, copy)).rejects.toMatchObject({ code: 'unclean-shutdown' });
+  });
+
+  test('that was killed makes no snapshot: nothing is copied', async () => {
+    await docker('kill', id);
+    const copy = () => Promise.reject(new Error('must not be called'));
+    await expect(quiesced({}, copy)).rejects.toMatchObject({
+      code: 'unclean-shutdown',
+      message: expect.stringContaining('exit code 137'),
+    });
+  });
+
+  test('is paused while it is copied, and goes on when the copy breaks', async () => {
+    expect((await quiesced({ quiesce: 'pause' }, state)).copied).toBe('true true');
+    expect(await state()).toBe('true false');
+    await expect(quiesced({ quiesce: 'pause' }, broken)).rejects.toThrow('the copy broke');
+    expect(await state()).toBe('true false');
+  });
+
+  test('gets its second hook when the copy breaks; the first error is the one that counts', async () => {
+    const hooks = { beforeCopy: 'true', afterCopy: 'exit 4' };
+    await expect(quiesced({ quiesce: 'none', ...hooks }, broken)).rejects.toThrow('the copy broke');
+    expect(messages).toEqual([
+      expect.stringContaining('neither stopped nor paused'),
+      expect.stringMatching(/^warning: after-copy failed with exit code 4/),
+    ]);
+    await expect(quiesced({ quiesce: 'none', ...hooks }, state)).rejects.toMatchObject({
+      code: 'hook-failed',
+    });
+  });
+});
+
+describe('Redis', () => {
+  beforeEach(async () => {
+    server = await startServer(redis, 'redis:7');
+    await docker('exec', id, 'redis-cli', 'mset', 'one', '1', 'two', '2');
+  });
+
+  test('is told to write all its keys, and counted', async () => {
+    const { consistency, items } = await quiesced({}, state);
+    expect({ consistency, items }).toEqual({
+      consistency: { method: 'stop', exitCode: 0, mark: 'dump.rdb' },
+      items: 2,
+    });
+  });
+
+  test('that has no time to do so makes no snapshot', async () => {
+    // Busy for longer than it is given.
+    await docker('exec', '--detach', id, 'redis-cli', 'eval', 'while true do end', '0');
+    await expect(quiesced({ stopTimeoutMs: 1000 }, state)).rejects.toMatchObject({
+      code: 'container-unhealthy',
+      message: 'the database did not say how much it holds within 1 s',
+    });
+  });
+});
