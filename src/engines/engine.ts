@@ -26,7 +26,10 @@ export type ReadDataFile = (path: string) => Promise<Buffer | undefined>;
 
 /** What the data folder itself says. */
 export interface DataState {
-  /** Of the data on disk, as the engine notes it. `null` where an engine notes none. */
+  /**
+   * Of the data on disk, as the engine notes it, cut to what decides who may read it (Postgres: the major). `null` where
+   * an engine notes none.
+   */
   readonly version: string | null;
   /** The engine's own mark of how the data was left, in words for the manifest. */
   readonly mark: string;
@@ -60,9 +63,12 @@ export interface Engine {
   readonly credentialsProblem?: (credentials: Credentials) => string | undefined;
   /** The port inside the container. @throws `invalid-settings` */
   port(image: ImageFacts): number;
-  /** From the image, never a constant: images move their data. @throws `invalid-settings` */
+  /** From what the image says of itself; a constant only where all images have it there. @throws `invalid-settings` */
   location(image: ImageFacts, env: Env): DataLocation;
-  /** The environment with which the image initialises an empty data folder. */
+  /**
+   * The environment with which the image initialises an empty data folder. Pure, and with the password as it is, alone or
+   * beside other text: a later `save` reads it from there.
+   */
   containerEnv(credentials: Credentials): Env;
   /** Instead of the image's own, which would keep the stop signal from the server. */
   readonly entrypoint?: readonly string[];
@@ -91,8 +97,11 @@ export interface Engine {
   /** Prints how many items the server holds, in engines that may start with none and say nothing. */
   readonly itemCount?: (credentials: Credentials) => InnerCommand;
   /** Looks at the data folder of a database that has been stopped, or paused. */
-  dataState(read: ReadDataFile): Promise<DataState>;
-  /** The version of the server in this image, comparable with `DataState.version`. `undefined`: it does not say. */
+  dataState(read: ReadDataFile, credentials: Credentials): Promise<DataState>;
+  /**
+   * The version of the server in this image: the same text as the `DataState.version` of data that it would not upgrade.
+   * `undefined`: it does not say.
+   */
   imageVersion(image: ImageFacts): string | undefined;
   /**
    * Why a server of version `image` cannot take over data of version `data`. `undefined` when it can, where they differ

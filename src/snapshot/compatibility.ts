@@ -59,9 +59,10 @@ export function upgradeOf(
   { imageVersion }: Pick<Target, 'imageVersion'>,
 ): string | undefined {
   const { dataVersion } = engine;
-  if (dataVersion === null || imageVersion === undefined || dataVersion === imageVersion) {
-    return undefined;
-  }
+  if (dataVersion === null || imageVersion === undefined) return undefined;
+  // What differs behind the second number is a bug fix, not an upgrade of the data.
+  const series = (version: string): string => /^\d+(\.\d+)?/.exec(version)?.[0] ?? version;
+  if (series(dataVersion) === series(imageVersion)) return undefined;
   return `data version ${dataVersion}, server version ${imageVersion}`;
 }
 

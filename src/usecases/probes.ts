@@ -24,11 +24,11 @@ export async function usableData(
   target: DataSource,
   items: number | null,
 ): Promise<DataState> {
-  const { id, engine, dataPath } = target;
+  const { id, engine, dataPath, endpoint } = target;
   const data = await engine.dataState(async (path) => {
     const tar = await runtime.getArchive(id, `${dataPath}/${path}`);
     return tar && extractHead(tar, headBytes);
-  });
+  }, endpoint);
   const problem =
     data.unusable ??
     (data.empty === true && (items ?? 0) > 0

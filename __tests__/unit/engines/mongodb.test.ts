@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 
 import { mongodb } from '../../../src/engines/mongodb.ts';
-import { dataFolder, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 test('asks on the address of the container, where the server for init files does not listen', () => {
@@ -27,11 +27,11 @@ test('keeps its data in a volume that the official image declares', () => {
 
 test('tells by the lock file how the server ended', async () => {
   const files = { 'WiredTiger.wt': 'x', 'mongod.lock': '' };
-  expect(await mongodb.dataState(dataFolder(files))).toEqual({
+  expect(await dataState(mongodb, files)).toEqual({
     version: null,
     mark: 'mongod.lock: empty',
   });
-  const killed = await mongodb.dataState(dataFolder({ ...files, 'mongod.lock': '1\n' }));
+  const killed = await dataState(mongodb, { ...files, 'mongod.lock': '1\n' });
   expect(killed.unclean).toContain('was not shut down');
-  expect((await mongodb.dataState(dataFolder({}))).unusable).toContain('empty snapshot');
+  expect((await dataState(mongodb, {})).unusable).toContain('empty snapshot');
 });

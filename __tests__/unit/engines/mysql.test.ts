@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { mariadb, mysql } from '../../../src/engines/mysql.ts';
-import { dataFolder, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 const history = `{"file_format":"1","upgrade_history":[
@@ -19,16 +19,16 @@ describe.each([
   [mariadb, mariadbFolder, { version: '11.8.2', mark: 'InnoDB: no ibtmp1' }],
 ])('$id', (engine, folder, clean) => {
   test('reads the version and the mark of a clean shutdown from the data folder', async () => {
-    expect(await engine.dataState(dataFolder(folder))).toEqual(clean);
+    expect(await dataState(engine, folder)).toEqual(clean);
   });
 
   test('tells a server that was killed by what it left', async () => {
-    const state = await engine.dataState(dataFolder({ ...folder, ibtmp1: '' }));
+    const state = await dataState(engine, { ...folder, ibtmp1: '' });
     expect(state.unclean).toContain('ibtmp1 is still there');
   });
 
   test('finds nothing to save in an empty volume', async () => {
-    expect((await engine.dataState(dataFolder({}))).unusable).toContain('empty snapshot');
+    expect((await dataState(engine, {})).unusable).toContain('empty snapshot');
   });
 
   test('finds its data and its version in the official image', () => {
@@ -62,10 +62,10 @@ describe.each([
 });
 
 test('each family refuses the data folder of the other, and names the engine that reads it', async () => {
-  expect(await mysql.dataState(dataFolder(mariadbFolder))).toMatchObject({
+  expect(await dataState(mysql, mariadbFolder)).toMatchObject({
     unusable: 'the data folder is one of MariaDB, which MySQL cannot read: set "engine" to mariadb',
   });
-  expect(await mariadb.dataState(dataFolder(mysqlFolder))).toMatchObject({
+  expect(await dataState(mariadb, mysqlFolder)).toMatchObject({
     unusable: 'the data folder is one of MySQL, which MariaDB cannot read: set "engine" to mysql',
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { postgres } from '../../../src/engines/postgres.ts';
-import { dataFolder, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { makeImage, postgres18Image } from '../../support/image-facts.ts';
 
 describe('postgres', () => {
@@ -55,7 +55,7 @@ describe('postgres', () => {
   const clean = { PG_VERSION: '17\n', 'global/pg_control': control(1) };
 
   test('takes a data folder that was shut down', async () => {
-    expect(await postgres.dataState(dataFolder(clean))).toEqual({
+    expect(await dataState(postgres, clean)).toEqual({
       version: '17',
       mark: 'pg_control: shut down',
     });
@@ -65,7 +65,7 @@ describe('postgres', () => {
     ['an empty volume', {}],
     ['a folder without pg_control', { PG_VERSION: '17\n' }],
   ])('finds nothing to save in %s', async (_, files) => {
-    const state = await postgres.dataState(dataFolder(files));
+    const state = await dataState(postgres, files);
     expect(state.unusable).toContain('empty snapshot');
   });
 
@@ -75,7 +75,7 @@ describe('postgres', () => {
     ['an unknown state', { ...clean, 'global/pg_control': control(77) }, /"unknown"/],
     ['a pid file', { ...clean, 'postmaster.pid': '1\n' }, /postmaster.pid/],
   ])('refuses %s', async (_, files, problem) => {
-    expect((await postgres.dataState(dataFolder(files))).unclean).toMatch(problem);
+    expect((await dataState(postgres, files)).unclean).toMatch(problem);
   });
 
   test('takes data of its own major version only', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { chooseEngine, engineIds } from '../../../src/engines/index.ts';
 import { presets } from '../../../src/engines/presets.ts';
-import { dataFolder, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 const nothingGiven = {
@@ -72,11 +72,11 @@ describe.each(presets)('the preset $id', (preset) => {
 
 test('a file that a server takes away when it shuts down tells one that did not', async () => {
   const clickhouse = chooseEngine('clickhouse', undefined, nothingGiven);
-  expect(await clickhouse.dataState(dataFolder({}))).toEqual({
+  expect(await dataState(clickhouse, {})).toEqual({
     version: null,
     mark: 'no status file',
   });
-  const killed = await clickhouse.dataState(dataFolder({ status: 'PID: 1' }));
+  const killed = await dataState(clickhouse, { status: 'PID: 1' });
   expect(killed.unclean).toContain('did not shut down');
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { readRdb } from '../../../src/engines/rdb.ts';
 import { redis, valkey } from '../../../src/engines/redis.ts';
-import { dataFolder, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 /** A dump: magic, auxiliary fields, then what follows. */
@@ -76,13 +76,13 @@ file appendonly.aof.1.incr.aof seq 1 type i
       { mark: 'dump.rdb and append-only files', empty: false },
     ],
   ])('reads %s', async (_, files, state) => {
-    expect(await engine.dataState(dataFolder(files))).toEqual({ version: '7.2.4', ...state });
+    expect(await dataState(engine, files)).toEqual({ version: '7.2.4', ...state });
   });
 
   test('finds nothing to save in a volume without either, or with a damaged dump', async () => {
-    expect((await engine.dataState(dataFolder({}))).unusable).toContain('empty snapshot');
-    const damaged = dataFolder({ 'dump.rdb': 'not a dump' });
-    expect((await engine.dataState(damaged)).unusable).toContain('damaged');
+    expect((await dataState(engine, {})).unusable).toContain('empty snapshot');
+    const damaged = { 'dump.rdb': 'not a dump' };
+    expect((await dataState(engine, damaged)).unusable).toContain('damaged');
   });
 
   test('has one user, and databases with numbers', () => {

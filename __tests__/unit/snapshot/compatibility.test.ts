@@ -59,4 +59,8 @@ test('an upgrade that the server makes by itself is named', () => {
     'data version 17, server version 18',
   );
   expect(upgradeOf(makeManifest(), { imageVersion: undefined })).toBeUndefined();
+  const { engine } = makeManifest();
+  const mariadb = makeManifest({ engine: { ...engine, dataVersion: '11.8.2' } });
+  expect(upgradeOf(mariadb, { imageVersion: '11.8.9' })).toBeUndefined();
+  expect(upgradeOf(mariadb, { imageVersion: '12.1.2' })).toContain('11.8.2');
 });
