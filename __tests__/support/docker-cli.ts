@@ -4,15 +4,17 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+const maxBuffer = 16 * 1024 * 1024;
+
 /** What a docker command prints, trimmed; rejects with its complaint. */
 export async function docker(...args: string[]): Promise<string> {
-  const { stdout } = await run('docker', args, { maxBuffer: 16 * 1024 * 1024 });
+  const { stdout } = await run('docker', args, { maxBuffer });
   return stdout.trim();
 }
 
 /** stdout and stderr of a container. */
 export async function containerLog(id: string): Promise<string> {
-  const { stdout, stderr } = await run('docker', ['logs', id]);
+  const { stdout, stderr } = await run('docker', ['logs', id], { maxBuffer });
   return stdout + stderr;
 }
 

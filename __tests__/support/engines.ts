@@ -1,4 +1,11 @@
-import type { Endpoint, ReadDataFile } from '../../src/engines/engine.ts';
+import type { DataState, Endpoint, Engine, ReadDataFile } from '../../src/engines/engine.ts';
+import { chooseEngine } from '../../src/engines/index.ts';
+
+/** As a user gets it who tells no more than this of it. */
+export function engineNamed(id: string | undefined, image?: string): Engine {
+  const nothing = { dataPath: undefined, port: undefined, readyCommand: undefined, url: undefined };
+  return chooseEngine(id, image, nothing);
+}
 
 /** With characters that a URL or a shell would take for its own. */
 export const endpoint: Endpoint = {
@@ -9,10 +16,14 @@ export const endpoint: Endpoint = {
   database: 'shop db',
 };
 
-/** A data folder of these files. */
-export function dataFolder(files: Readonly<Record<string, Buffer | string>>): ReadDataFile {
-  return (path) => {
+/** What the engine says of a data folder of these files, made with its default login. */
+export function dataState(
+  engine: Engine,
+  files: Readonly<Record<string, Buffer | string>>,
+): Promise<DataState> {
+  const read: ReadDataFile = (path) => {
     const content = files[path];
     return Promise.resolve(content === undefined ? undefined : Buffer.from(content));
   };
+  return engine.dataState(read, engine.defaults);
 }

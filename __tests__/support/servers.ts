@@ -9,14 +9,16 @@ export interface Server {
   readonly inputs?: Inputs;
   /** For `seed`: makes 200,000 rows or keys. */
   readonly seed: string;
-  /** Prints a sum over all of them; run with the environment of `check`. */
+  /** Prints how many they are, and a sum over all of them; run with the environment of `check`. */
   readonly checksum: string;
+  /** What that must look like, where it is not the number of rows. */
+  readonly sum?: RegExp;
   readonly ways: readonly CopyMethod[];
   /** In the log of a server that had to repair its data. */
   readonly recovery: RegExp;
   /** In the log of every start on data that is there. */
   readonly started: RegExp;
-  /** A log that the server writes elsewhere than to the container's. */
+  /** Another log of the server, beside the container's. */
   readonly logFile?: string;
 }
 
@@ -134,9 +136,12 @@ SQL`,
     inputs: { engine: 'etcd', env: 'ETCD_MAX_TXN_OPS=10000' },
     seed: etcdSeed,
     checksum: `docker exec "$SNAPVOL_CONTAINER" etcdctl endpoint hashkv`,
+    // One hash over all.
+    sum: /\d{5,}/,
     // There is no tar in its image.
     ways: ['archive'],
     recovery: /repair(ed|ing) WAL/i,
-    started: /restarting member/,
+    // The first is that of Debian's 3.4, the other that of 3.5.
+    started: /restarting (local )?member/,
   },
 } as const satisfies Record<string, Server>;
