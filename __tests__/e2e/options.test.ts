@@ -1,24 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 
 import { docker, madeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { query, queryUrl, sqlScript } from '../support/postgres.ts';
 import { nothing, startJob, type Inputs, type Job, type Step } from '../support/runner.ts';
-import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
+import { useScratch } from '../support/store-bundles.ts';
 
 const image = testImage('postgres:17');
 const seed = sqlScript('create table item as select 1 as id;');
 
-let scratch: ScratchFolder;
-beforeAll(async () => {
-  scratch = await createScratch();
-});
-afterAll(async () => {
-  await scratch.remove();
-});
+const scratch = useScratch();
 
 /** A first job with these inputs, and a second one that must find what the first one has saved. */
 async function inTwoJobs(

@@ -1,16 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 
 import type { Manifest } from '../../src/snapshot/manifest.ts';
-import { runCli, type CliResult } from '../support/cli.ts';
-import { containerLog, docker, removeMadeWith } from '../support/docker-cli.ts';
+import { runCli, useNames, type CliResult } from '../support/cli.ts';
+import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { checksum, query, seedScript, sqlScript } from '../support/postgres.ts';
 import { nothing, startJob, type Inputs } from '../support/runner.ts';
-import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
+import { useScratch } from '../support/store-bundles.ts';
 
 // Copies of databases that are stopped, paused or left running: what is kept, what is recorded, what is refused.
 
@@ -18,21 +17,8 @@ const postgres = testImage('postgres:17');
 const redis = testImage('redis:7');
 const key = 'shop';
 
-let scratch: ScratchFolder;
-const names: string[] = [];
-beforeAll(async () => {
-  scratch = await createScratch();
-});
-afterAll(async () => {
-  for (const name of names) await removeMadeWith(`dev.snapvol.name=${name}`);
-  await scratch.remove();
-});
-
-function newName(): string {
-  const name = `quiesce-${randomBytes(4).toString('hex')}`;
-  names.push(name);
-  return name;
-}
+const scratch = useScratch();
+const newName = useNames('quiesce');
 
 async function consistencyIn(store: string): Promise<Manifest['consistency']> {
   // A cast: the manifest's own code writes it.

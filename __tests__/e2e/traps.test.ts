@@ -1,22 +1,16 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { nothing, startJob, type Inputs, type Job, type Step } from '../support/runner.ts';
-import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
+import { useScratch } from '../support/store-bundles.ts';
 
 // What was seen to go wrong with databases in containers, each time as a user would meet it.
 
-let scratch: ScratchFolder;
-beforeAll(async () => {
-  scratch = await createScratch();
-});
-afterAll(async () => {
-  await scratch.remove();
-});
+const scratch = useScratch();
 
 const password = `it's a "secret"`;
 const client = 'docker exec --env MYSQL_PWD "$SNAPVOL_CONTAINER"';

@@ -1,8 +1,13 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+
+import { afterAll } from '@jest/globals';
+
+import { removeMadeWith } from './docker-cli.ts';
 
 /** The checkout whose tool is run: this one, unless the tests are to judge another. */
 const root = process.env['SNAPVOL_ACTION'] ?? resolve(import.meta.dirname, '../..');
@@ -21,6 +26,19 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Sends the signal at the first line of stderr that matches. */
   readonly interrupt?: { readonly signal: NodeJS.Signals; readonly when: RegExp };
+}
+
+/** Gives names for databases that no other test has. What is made under them goes after the last test of the file. */
+export function useNames(prefix: string): () => string {
+  const names: string[] = [];
+  afterAll(async () => {
+    for (const name of names) await removeMadeWith(`dev.snapvol.name=${name}`);
+  });
+  return () => {
+    const name = `${prefix}-${randomBytes(4).toString('hex')}`;
+    names.push(name);
+    return name;
+  };
 }
 
 /** Runs the command-line tool in a process of its own. */

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { afterAll } from '@jest/globals';
 
 /** Folders for one test, removed together. */
 export interface ScratchFolder {
@@ -14,7 +17,17 @@ export interface ScratchFolder {
 }
 
 export async function createScratch(): Promise<ScratchFolder> {
-  const path = await mkdtemp(join(tmpdir(), 'snapvol-test-'));
+  return scratchAt(await mkdtemp(join(tmpdir(), 'snapvol-test-')));
+}
+
+/** For all tests of a file, removed after the last one. */
+export function useScratch(): ScratchFolder {
+  const scratch = scratchAt(mkdtempSync(join(tmpdir(), 'snapvol-test-')));
+  afterAll(() => scratch.remove());
+  return scratch;
+}
+
+function scratchAt(path: string): ScratchFolder {
   let count = 0;
   const folder = async (name: string): Promise<string> => {
     const created = join(path, `${++count}-${name}`);

@@ -21,7 +21,7 @@ async function listen(host: string): Promise<AsyncDisposable & { readonly port: 
 
 describe.each(['127.0.0.1', '0.0.0.0'])('a port that is listened on at %s', (host) => {
   test('is not free until it is closed', async () => {
-    let port = 0;
+    let port: number;
     {
       await using server = await listen(host);
       ({ port } = server);
