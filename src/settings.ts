@@ -147,6 +147,8 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     problems.push(`image: engine ${engine.id} has no default image`);
   }
   const credentials = readCredentials(reader, engine);
+  const env = read('env', environment, {});
+  if (engine) problems.push(...contradictions(engine, env));
   const init = read('init', lines, []);
   if (engine && engine.initPath === undefined && init.length > 0) {
     problems.push(`init: images of engine ${engine.id} take no init files; use "seed"`);
@@ -166,7 +168,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     credentials,
     port,
     network: read('network', text, undefined),
-    env: read('env', environment, {}),
+    env,
     args: read('args', splitWords, []),
     memoryBytes: options.memoryBytes,
     shmBytes: options.shmBytes,
@@ -180,6 +182,14 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     engineInputNames.flatMap((name) => (raw[name]?.trim() ? [[name, raw[name]]] : [])),
   );
   return { ...settings, engine, engineInputs };
+}
+
+/** Variables by which the image gets the login: given once more, the database would be made with another one. */
+function contradictions(engine: Engine, env: Env): string[] {
+  const mark = '\0';
+  return Object.entries(engine.containerEnv({ user: mark, password: mark, database: mark }))
+    .filter(([name, value]) => name in env && value.includes(mark))
+    .map(([name]) => `env: ${name} is what "user", "password" and "database" set`);
 }
 
 function readCredentials({ read, problems }: Reader, engine: Engine | undefined): Credentials {

@@ -50,7 +50,7 @@ async function startServer(engine: Engine, image: string): Promise<DataSource> {
   while ((await runtime.exec(id, command, env)).exitCode !== 0) await clock.sleep(50, signal);
   const endpoint = { ...credentials, host: '127.0.0.1', port: 0 };
   const dataPath = engine.id === 'postgres' ? '/var/lib/postgresql/data' : '/data';
-  return { id, engine, endpoint, dataPath };
+  return { id, engine, endpoint, dataPath, mountPaths: [dataPath] };
 }
 
 let server: DataSource;
@@ -143,7 +143,17 @@ describe('Redis', () => {
     });
   });
 
-  test('that has no time to do so makes no snapshot', async () => {
+  test('that is too slow to write them is not killed: they are in memory only', async () => {
+    const shutdown = () => ({ command: ['sleep', '30'], env: {} });
+    server = { ...server, engine: { ...redis, shutdown } };
+    await expect(quiesced({ stopTimeoutMs: 1000 }, state)).rejects.toMatchObject({
+      code: 'unclean-shutdown',
+      message: 'no snapshot of /data: it did not shut down within 1 s ("stop-timeout")',
+    });
+    expect(await docker('exec', id, 'redis-cli', 'get', 'two')).toBe('2');
+  });
+
+  test('that has no time to say so makes no snapshot', async () => {
     // Busy for longer than it is given.
     await docker('exec', '--detach', id, 'redis-cli', 'eval', 'while true do end', '0');
     await expect(quiesced({ stopTimeoutMs: 1000 }, state)).rejects.toMatchObject({

@@ -60,6 +60,7 @@ describe('pause', () => {
   });
 
   test.each([
+    ['mariadb:10.11', 'mariadb', /Starting crash recovery/],
     ['mariadb:11.8', 'mariadb', /Starting crash recovery|Recovering after a crash/],
     ['mysql:9.7', 'mysql', /Starting XA crash recovery/],
   ])('%s: the restored server recovers', async (image, client, recovery) => {
@@ -68,7 +69,7 @@ describe('pause', () => {
     const inputs: Inputs = {
       ...{ image: testImage(image), port: '0', key, quiesce: 'pause', store: `file:${store}` },
       seed: `docker exec --env MYSQL_PWD "$SNAPVOL_CONTAINER" ${client} -uroot test -e \\
-        'create table item (id int primary key); insert into item values (7)'`,
+        'create table item (id int primary key); do sleep(1.1); insert into item values (7)'`,
     };
     for (const hit of ['false', 'true']) {
       await using job = await startJob();
@@ -79,6 +80,22 @@ describe('pause', () => {
       expect(await docker('exec', ...inside, container, ...select)).toBe('7');
       if (hit === 'true') expect(await containerLog(container)).toMatch(recovery);
     }
+  });
+
+  test('is refused for Postgres with an unlogged table: it would be empty', async () => {
+    const store = await scratch.folder('store');
+    await using job = await startJob();
+    const unlogged =
+      'create database other;\n\\c other\ncreate unlogged table item as select 7 as id;';
+    const step = await job.step({
+      ...{ image: postgres, port: '0', quiesce: 'pause', store: `file:${store}` },
+      seed: sqlScript(unlogged),
+    });
+    expect(step).toMatchObject({
+      exitCode: 1,
+      errors: [expect.stringContaining('would find its unlogged tables empty')],
+    });
+    expect(await job.leftovers()).toEqual(nothing);
   });
 
   test('is refused for Redis that keeps its data in memory, with the reason, and leaves nothing', async () => {
@@ -174,12 +191,12 @@ describe('a started database', () => {
   let store = '';
   const snapvol = (...args: string[]): Promise<CliResult> =>
     runCli(args, { env: { SNAPVOL_STORE: `file:${store}` } });
-  const startPostgres = async (name: string): Promise<string> => {
+  const startPostgres = async (name: string, ...more: string[]): Promise<string> => {
     store = await scratch.folder('store');
     const seed = sqlScript('create table item as select 7 as id;');
     const result = await snapvol(
       ...['start', name, '--image', postgres, '--port', '0', '--seed', seed, '--save', 'false'],
-      '--json',
+      ...['--json', ...more],
     );
     expect(result).toMatchObject({ exitCode: 0 });
     return (JSON.parse(result.stdout) as { container: string }).container;
@@ -192,6 +209,47 @@ describe('a started database', () => {
     expect(saved).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('paused: ') });
     expect(await query(container, 'select id from item')).toBe('7');
     expect((await consistencyIn(store)).method).toBe('pause');
+  });
+
+  test.each(['stop', 'pause'])('that its user has paused stays so: %s', async (quiesce) => {
+    const name = newName();
+    const container = await startPostgres(name);
+    await docker('pause', container);
+    const saved = await snapvol('save', name, '--key', key, '--quiesce', quiesce);
+    expect(saved).toMatchObject({ exitCode: 9, stderr: expect.stringContaining('docker unpause') });
+    expect(await docker('inspect', '--format', '{{.State.Paused}}', container)).toBe('true');
+  });
+
+  test('that does not let us in any more is not stopped for a save', async () => {
+    const name = newName();
+    const container = await startPostgres(name);
+    await query(container, "alter user postgres password 'another'");
+    const saved = await snapvol('save', name, '--key', key, '--wait-timeout', '2');
+    expect(saved).toMatchObject({
+      exitCode: 9,
+      stderr: expect.stringContaining('password authentication failed'),
+    });
+    expect(saved.stderr).not.toContain('stopped in');
+    expect(await query(container, 'select id from item')).toBe('7');
+  });
+
+  test('in a network is reached by its name, by the hooks, too', async () => {
+    const network = newName();
+    await docker('network', 'create', network);
+    try {
+      const name = newName();
+      const container = await startPostgres(name, '--network', network);
+      const hooks = ['--quiesce', 'none', '--before-copy', 'echo "at $PGHOST:$PGPORT" >&2'];
+      const saved = await snapvol('save', name, '--key', key, ...hooks);
+      const host = (await docker('inspect', '--format', '{{.Name}}', container)).slice(1);
+      expect(saved).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining(`at ${host}:5432`),
+      });
+      await snapvol('stop', name);
+    } finally {
+      await docker('network', 'rm', network);
+    }
   });
 
   test('goes on when the copy of the paused server is interrupted', async () => {
@@ -216,7 +274,7 @@ describe('a started database', () => {
     const container = await docker(
       ...['run', '--detach', '--rm', '--volume', `${volume}:/var/lib/postgresql/data`],
       ...Object.entries(labels).flatMap(([label, value]) => ['--label', `${label}=${value}`]),
-      ...['--publish', '127.0.0.1::5432', postgres],
+      ...['--env', 'POSTGRES_PASSWORD=postgres', '--publish', '127.0.0.1::5432', postgres],
     );
     const saved = await snapvol('save', name, '--key', key);
     expect(saved).toMatchObject({

@@ -78,11 +78,18 @@ describe('settings', () => {
       'init: images of engine redis take no init files; use "seed"',
     ]);
     expect(problemsOf({ image: 'redis:8', user: 'app' })).toEqual([
-      'user: Redis has only the user "default"; make others in "seed", with ACL SETUSER',
+      'user: Redis has only the user "default" here; others are not part of its data, and would be gone after a restore',
     ]);
     expect(problemsOf({ engine: 'etcd', password: 'x' })).toEqual([
       'password: the image of etcd does not take it from its environment',
     ]);
+  });
+
+  test('refuse variables that the login is for', () => {
+    expect(problemsOf({ image: 'postgres', env: 'POSTGRES_PASSWORD=x\nTZ=UTC' })).toEqual([
+      'env: POSTGRES_PASSWORD is what "user", "password" and "database" set',
+    ]);
+    expect(problemsOf({ engine: 'elasticsearch', env: 'ES_JAVA_OPTS=-Xmx2g' })).toEqual([]);
   });
 
   test('keep the default database of an engine whose image names none after the user', () => {

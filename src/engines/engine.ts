@@ -92,9 +92,14 @@ export interface Engine {
   readonly cleanExitCodes: readonly number[];
   /** Makes the server hand to its files all that it has committed: with `relaxedArgs` it may keep the last of it. */
   readonly flush?: (credentials: Credentials) => InnerCommand;
+  /** Prints where data lies outside of the data folder: paths, one a line; relative ones do not count. */
+  readonly dataFiles?: (credentials: Credentials) => InnerCommand;
   /** Exits 0 when a copy of the paused server's files would hold everything. Without it: it always does. */
   readonly pausable?: (credentials: Credentials) => InnerCommand & { readonly refusal: string };
-  /** Prints how many items the server holds, in engines that may start with none and say nothing. */
+  /**
+   * Prints how many items without an expiry the server holds, in engines that may read other files at their next start,
+   * and say nothing.
+   */
   readonly itemCount?: (credentials: Credentials) => InnerCommand;
   /** Looks at the data folder of a database that has been stopped, or paused. */
   dataState(read: ReadDataFile, credentials: Credentials): Promise<DataState>;

@@ -53,7 +53,9 @@ export const mysql: Engine = {
   containerEnv: initialEnv('MYSQL'),
 
   readiness: (credentials) => query(mysqlClient, credentials, 'select 1'),
-  flush: (credentials) => query(mysqlClient, asRoot(credentials), flushLogs),
+  flush: (credentials) => query(mysqlClient, asRoot(credentials), flushAll),
+  dataFiles: (credentials) =>
+    query(mysqlClient, asRoot(credentials), 'select file_name from information_schema.files'),
 
   async dataState(read) {
     if ((await read('aria_log_control')) !== undefined) {
@@ -93,7 +95,13 @@ export const mariadb: Engine = {
   }),
 
   readiness: (credentials) => query(['mariadb'], credentials, 'select 1'),
-  flush: (credentials) => query(['mariadb'], asRoot(credentials), flushLogs),
+  flush: (credentials) => query(['mariadb'], asRoot(credentials), flushAll),
+  dataFiles: (credentials) =>
+    query(
+      ['mariadb'],
+      asRoot(credentials),
+      'select filename from information_schema.innodb_sys_tablespaces',
+    ),
 
   async dataState(read) {
     if ((await read('mysql.ibd')) !== undefined) {
@@ -142,10 +150,15 @@ function query(
 
 /** Logs in where the server has no TLS, too. */
 const mysqlClient = ['mysql', '--get-server-public-key'];
-/** https://dev.mysql.com/doc/refman/8.4/en/flush.html#flush-engine-logs */
-const flushLogs = 'flush engine logs';
+/**
+ * Tables for MyISAM with delayed keys, logs for InnoDB: with `relaxedArgs` MariaDB 10.11 does not even write its log when
+ * it is told to. https://dev.mysql.com/doc/refman/8.4/en/flush.html
+ */
+const flushAll = `set @was = @@global.innodb_flush_log_at_trx_commit;
+  set global innodb_flush_log_at_trx_commit = 1; flush tables; flush engine logs;
+  set global innodb_flush_log_at_trx_commit = @was`;
 
-/** Who may flush: the user of the database may not. */
+/** Who may flush, and see where files lie: the user of the database may not. */
 function asRoot(credentials: Credentials): Credentials {
   return { ...credentials, user: 'root' };
 }

@@ -29,7 +29,6 @@ export const postgres: Engine = {
   relaxedArgs: ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'],
   initPath: '/docker-entrypoint-initdb.d',
 
-  // Over TCP: the image's temporary server for init files answers on the unix socket only.
   readiness: (credentials) => psql(credentials, 'select 1'),
 
   url({ host, port, user, password, database }) {
@@ -46,6 +45,18 @@ export const postgres: Engine = {
   }),
 
   flush: (credentials) => psql(credentials, 'checkpoint'),
+  dataFiles: (credentials) =>
+    psql(credentials, 'select pg_tablespace_location(oid) from pg_tablespace'),
+
+  // An unlogged table is emptied by a recovery. It has a fork "init", in whichever database it is; 1 / 0 is an error.
+  pausable: (credentials) => ({
+    ...psql(
+      credentials,
+      `select 1 / (count(*) = 0)::int
+         from pg_database d, pg_ls_dir('base/' || d.oid, true, false) f where f like '%\\_init'`,
+    ),
+    refusal: 'the restored server would find its unlogged tables empty after a paused copy',
+  }),
   cleanExitCodes: [0],
   dataState: readDataState,
   imageVersion,
@@ -55,14 +66,19 @@ export const postgres: Engine = {
     data === image ? undefined : `data version changed: ${data} -> ${image}`,
 };
 
+/**
+ * Over TCP: the image's temporary server for init files answers on the unix socket only. To the container's own address:
+ * on 127.0.0.1 the image lets everybody in, whatever the password.
+ */
 function psql({ user, password, database }: Credentials, sql: string): InnerCommand {
   return {
     command: [
-      ...['psql', '--host=127.0.0.1', '--port=5432', `--username=${user}`],
-      ...['--no-psqlrc', '--no-password', '--tuples-only', `--command=${sql}`],
+      ...['sh', '-c', 'exec psql --host="$HOSTNAME" "$@"', 'psql'],
+      ...['--port=5432', '--no-psqlrc', '--no-password', '--tuples-only', '--no-align'],
+      `--command=${sql}`,
     ],
     // Not as an argument: a name with "=" would be taken for a connection string.
-    env: { PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
+    env: { PGUSER: user, PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
   };
 }
 

@@ -63,7 +63,7 @@ function familyEngine(family: Family): Engine {
 
     credentialsProblem({ user, database }) {
       if (user !== 'default') {
-        return `user: ${name} has only the user "default"; make others in "seed", with ACL SETUSER`;
+        return `user: ${name} has only the user "default" here; others are not part of its data, and would be gone after a restore`;
       }
       return /^\d{1,5}$/.test(database)
         ? undefined
@@ -83,7 +83,10 @@ function familyEngine(family: Family): Engine {
 
     // The answer counts, not the exit code: that of LOADING or NOAUTH is 0, too.
     readiness: (credentials) =>
-      shell(`test "$(${client} -n ${credentials.database} ping)" = PONG`, credentials),
+      shell(
+        `answer=$(${client} -n ${credentials.database} ping 2>&1); echo "$answer"; test "$answer" = PONG`,
+        credentials,
+      ),
 
     url,
     clientEnv: (endpoint) => ({ REDIS_URL: url(endpoint), ...clientPassword(endpoint) }),
@@ -96,13 +99,18 @@ function familyEngine(family: Family): Engine {
     cleanExitCodes: [0],
 
     pausable: (credentials) => ({
-      ...shell(`${client} config get appendonly | grep -qx yes`, credentials),
+      // Switched on while it runs, they hold everything only when the first rewrite has ended.
+      ...shell(
+        `test "$(${client} info persistence | tr -d '\\r' | grep -cxE 'aof_(enabled:1|rewrite_in_progress:0|rewrite_scheduled:0)')" = 3`,
+        credentials,
+      ),
       refusal: `${name} without "--appendonly yes" keeps its data in memory: a paused copy would lose it`,
     }),
 
+    // db0:keys=3,expires=1,avg_ttl=0. Without the heading it was no answer.
     itemCount: (credentials) =>
       shell(
-        `${client} info keyspace | awk -F '[=,]' '/^db/ { n += $2 } END { print n + 0 }'`,
+        `${client} info keyspace | awk -F '[=,]' '/^# Keyspace/ { ok = 1 } /^db/ { n += $2 - $4 } END { if (!ok) exit 1; print n + 0 }'`,
         credentials,
       ),
 

@@ -63,6 +63,7 @@ export function containerState(info: Docker.ContainerInspectInfo): ContainerStat
     id: info.Id,
     name: info.Name.replace(/^\//, ''),
     running: info.State.Running,
+    paused: info.State.Paused,
     exitCode: info.State.ExitCode,
     oomKilled: info.State.OOMKilled,
     startedAt: info.State.StartedAt,

@@ -67,6 +67,7 @@ export interface ContainerState {
   readonly name: string;
   /** Also while it is paused. */
   readonly running: boolean;
+  readonly paused: boolean;
   /** Of the last run, as the engine writes times: another one tells that it was started again. */
   readonly startedAt: string;
   /** Of the last run; meaningful when not running. */

@@ -65,14 +65,17 @@ export function filesFingerprint(files: readonly KeyFile[]): string {
   return `${files.length} ${files.length === 1 ? 'file' : 'files'} sha256:${hash.digest('hex').slice(0, 16)}`;
 }
 
-/**
- * Tells passwords apart without giving them away: manifests can be read by others, and a plain hash of a weak password
- * is found by trying. Slow on purpose (about 50 ms).
- */
 export function passwordFingerprint(password: string, user: string, database: string): string {
-  if (password === '') return 'none';
-  const salt = `snapvol\0${user}\0${database}`;
-  return `scrypt:${scryptSync(password, salt, 16).toString('hex')}`;
+  return password === '' ? 'none' : secretFingerprint(password, `${user}\0${database}`);
+}
+
+/**
+ * Tells secrets apart without giving them away: manifests can be read by others, and a plain hash of a weak password is
+ * found by trying. Slow on purpose (about 50 ms).
+ * @param whose the same secret of something else gets another fingerprint
+ */
+export function secretFingerprint(secret: string, whose: string): string {
+  return `scrypt:${scryptSync(secret, `snapvol\0${whose}`, 16).toString('hex')}`;
 }
 
 function sorted(parts: KeyParts): KeyPart[] {

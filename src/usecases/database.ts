@@ -14,6 +14,8 @@ export interface Database {
   readonly id: string;
   readonly engine: Engine;
   readonly endpoint: Endpoint;
+  /** As the container engine has it. */
+  readonly startedAt: string;
   /** The port published on the host, to be published again; in a network there may be none. */
   readonly hostPort: number | undefined;
 }
@@ -83,5 +85,8 @@ export async function launch(
     settings.network === undefined && boundPort !== undefined
       ? { host: info.host, port: boundPort }
       : { host: plan.containerName, port: containerPort };
-  return { id, engine, endpoint: { ...credentials, host, port }, hostPort: boundPort };
+  return {
+    ...{ id, engine, endpoint: { ...credentials, host, port } },
+    ...{ hostPort: boundPort, startedAt: state.startedAt },
+  };
 }

@@ -10,6 +10,7 @@ import {
   filesFingerprint,
   fingerprint,
   passwordFingerprint,
+  secretFingerprint,
   type KeyFile,
   type KeyParts,
 } from '../snapshot/key.ts';
@@ -62,13 +63,13 @@ export async function makePlan(
       location.dataPath,
       settings.extraVolumes,
     ),
-    { name: 'args', value: settings.args.length === 0 ? 'none' : JSON.stringify(settings.args) },
+    { name: 'args', value: argsPart(settings.args) },
     { name: 'quiesce', value: settings.quiesce },
     { name: 'before-copy', value: scriptFingerprint(settings.beforeCopy) },
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({
       name: `env ${name}`,
-      value: fingerprint(value),
+      value: secretFingerprint(value, `env ${name}`),
     })),
     { name: 'init', value: filesFingerprint(initFiles) },
     { name: 'key-files', value: filesFingerprint(keyFiles) },
@@ -110,6 +111,13 @@ export async function makePlan(
       credentials: { user, database, passwordHash },
     },
   };
+}
+
+/** As they are, to explain a miss, unless one of them looks like a secret. */
+function argsPart(args: readonly string[]): string {
+  if (args.length === 0) return 'none';
+  const text = JSON.stringify(args);
+  return /pass|secret|token|auth|credential/i.test(text) ? secretFingerprint(text, 'args') : text;
 }
 
 function scriptFingerprint(script: string | undefined): string {

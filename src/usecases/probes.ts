@@ -2,7 +2,9 @@ import type { DataState, Endpoint, Engine, InnerCommand } from '../engines/engin
 import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ExecResult } from '../runtime/runtime.ts';
+import { longestPrefix } from '../paths.ts';
 import { extractHead } from '../runtime/small-tar.ts';
+import type { Tools } from './context.ts';
 
 // What is asked of a server, and of its files, before they are copied.
 
@@ -13,6 +15,10 @@ export interface DataSource {
   readonly engine: Engine;
   readonly endpoint: Endpoint;
   readonly dataPath: string;
+  /** Of the volumes that are copied, its own first. */
+  readonly mountPaths: readonly string[];
+  /** When it was ready, where that is known: a database that was restarted since may have lost its last writes. */
+  readonly startedAt?: string;
 }
 
 /** More than any of the small files that say how a database was left. */
@@ -105,6 +111,37 @@ export async function uncleanError(
   return new AppError('unclean-shutdown', `no snapshot of ${dataPath}: ${problem}`, {
     details: await runtime.logs(id, logTailLines),
   });
+}
+
+/**
+ * Looks for tablespaces and the like on other disks, which the restored server would miss.
+ * @throws `unclean-shutdown` naming the first one
+ */
+export async function refuseOutsideData(
+  { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
+  source: DataSource,
+  patience: Patience,
+): Promise<void> {
+  const { id, engine, endpoint, mountPaths } = source;
+  if (!engine.dataFiles) return;
+  const what = 'say where its data lies';
+  const answer = await ask(runtime, id, engine.dataFiles(endpoint), what, patience);
+  if (answer.exitCode !== 0) log.warn(`the database did not ${what}: ${answer.output}`);
+  const outside = answer.output
+    .split('\n')
+    .find((path) => path.startsWith('/') && longestPrefix(mountPaths, path) === undefined);
+  if (answer.exitCode === 0 && outside !== undefined) throw outsideError(outside);
+}
+
+/** For data that none of the volumes holds. */
+export function outsideError(what: string): AppError {
+  return new AppError(
+    'unclean-shutdown',
+    `${what} is in none of the volumes: it would be missing`,
+    {
+      hint: 'Hold that folder as well, with "volumes-extra", or keep all data in one folder',
+    },
+  );
 }
 
 /** @throws `unclean-shutdown` when the server does not write what it has in memory */

@@ -10,6 +10,7 @@ import type { Tools } from './context.ts';
 import {
   countItems,
   flush,
+  refuseOutsideData,
   requirePausable,
   uncleanError,
   usableData,
@@ -57,16 +58,20 @@ export function whileQuiesced<T>(
 }
 
 async function whileStopped<T>(
-  { runtime, log, clock }: Tools,
+  tools: Tools,
   target: DataSource,
   patience: Patience,
   copy: () => Promise<T>,
 ): Promise<Quiesced<T>> {
+  const { runtime, log, clock } = tools;
   const { signal } = patience;
   const { id, engine } = target;
   const before = await runtime.inspectContainer(id, signal);
-  if (before) refuseUnstoppable(before, engine);
-  const items = before?.running ? await countItems(runtime, target, patience) : null;
+  if (before) {
+    refusePaused(before);
+    refuseUnstoppable(before, engine);
+  }
+  const items = before?.running ? await lookInside(tools, target, before, patience) : null;
   const startMs = clock.now();
   const exitCode = await shutDown(runtime, target, patience.timeoutMs);
   const stopSeconds = secondsSince(clock, startMs);
@@ -115,19 +120,25 @@ async function shutDown(
   graceMs: number,
 ): Promise<number> {
   const { id, engine, endpoint } = target;
-  const deadline = AbortSignal.timeout(graceMs);
   if (engine.shutdown) {
+    const deadline = AbortSignal.timeout(graceMs);
     const { command, env } = engine.shutdown(endpoint);
     // It ends together with the server, in the middle of the answer: only what was said before counts.
     const answer = await runtime.exec(id, command, env, deadline).catch(() => undefined);
     const refusal = answer?.output.trim() ?? '';
-    const state = await runtime.inspectContainer(id);
-    if (state?.running && refusal !== '') {
-      throw await uncleanError(runtime, target, `it did not shut down: ${refusal}`);
+    if (refusal === '') await runtime.waitForExit(id, deadline).catch(() => undefined);
+    // One that has its data in memory is not killed: it would be lost.
+    if ((await runtime.inspectContainer(id))?.running) {
+      throw await uncleanError(
+        runtime,
+        target,
+        refusal === ''
+          ? `it did not shut down within ${graceMs / 1000} s ("stop-timeout")`
+          : `it did not shut down: ${refusal}`,
+      );
     }
-    await runtime.waitForExit(id, deadline).catch(() => undefined); // the kill below decides
   }
-  const exitCode = await runtime.stopContainer(id, engine.shutdown ? 0 : graceMs);
+  const exitCode = await runtime.stopContainer(id, graceMs);
   if (engine.cleanExitCodes.includes(exitCode)) return exitCode;
   const killed = exitCode === 137;
   throw new AppError(
@@ -141,15 +152,23 @@ async function shutDown(
 }
 
 async function whilePaused<T>(
-  { runtime, log }: Tools,
+  tools: Tools,
   target: DataSource,
   patience: Patience,
   copy: () => Promise<T>,
 ): Promise<Quiesced<T>> {
-  const { id } = target;
-  await requireRunning(runtime, id, patience.signal);
+  const { runtime, log } = tools;
+  const { id, engine } = target;
+  const items = await lookInside(
+    tools,
+    target,
+    await requireRunning(runtime, id, patience.signal),
+    patience,
+  );
   await requirePausable(runtime, target, patience);
-  const items = await countItems(runtime, target, patience);
+  if (!engine.flush && !engine.pausable) {
+    log.info(`${engine.id}: what it holds in memory only will not be in the copy`);
+  }
   await flush(runtime, target, patience);
   const work = async (): Promise<Quiesced<T>> => {
     await runtime.pauseContainer(id);
@@ -169,8 +188,8 @@ async function betweenHooks<T>(
 ): Promise<Quiesced<T>> {
   const { runtime, log } = tools;
   const { signal } = patience;
-  await requireRunning(runtime, target.id, signal);
-  const items = await countItems(runtime, target, patience);
+  const state = await requireRunning(runtime, target.id, signal);
+  const items = await lookInside(tools, target, state, patience);
   await flush(runtime, target, patience);
   const hook = async (
     what: 'before-copy' | 'after-copy',
@@ -200,15 +219,39 @@ function running<T>(
   return { copied, items, consistency: { method, exitCode: null, mark }, dataVersion: version };
 }
 
+/** What must be asked while the server still answers. Returns how many items it holds. */
+async function lookInside(
+  tools: Tools,
+  target: DataSource,
+  { name, startedAt }: ContainerState,
+  patience: Patience,
+): Promise<number | null> {
+  if (target.startedAt !== undefined && target.startedAt !== startedAt) {
+    const problem = `the container ${name} was restarted after the database was ready, which may have cost its last writes`;
+    throw await uncleanError(tools.runtime, target, problem);
+  }
+  await refuseOutsideData(tools, target, patience);
+  return countItems(tools.runtime, target, patience);
+}
+
 async function requireRunning(
   runtime: ContainerRuntime,
   id: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ContainerState> {
   const state = await runtime.inspectContainer(id, signal);
-  if (state?.running) return;
+  if (state) refusePaused(state);
+  if (state?.running) return state;
   throw new AppError('container-unhealthy', 'the database is not running', {
     hint: 'Set "quiesce" to stop for one that has ended cleanly',
     details: await runtime.logs(id, logTailLines),
+  });
+}
+
+/** Somebody else has paused it: it is not ours to let it go on. @throws `container-unhealthy` */
+export function refusePaused({ name, paused }: ContainerState): void {
+  if (!paused) return;
+  throw new AppError('container-unhealthy', `the container ${name} is paused`, {
+    hint: `Let it go on with "docker unpause ${name}"`,
   });
 }

@@ -15,16 +15,19 @@ export interface DatabaseRecord {
   /** Of the image that the container runs: by now its tag may name another one. */
   readonly imageId: string;
   readonly credentials: Manifest['credentials'];
+  /** In a network of its own it is reached by the container's name. */
+  readonly inNetwork: boolean;
 }
 
 export function encodeRecord(
   { engine, image, target }: Pick<Plan, 'engine' | 'image' | 'target'>,
-  { engineInputs }: Pick<Settings, 'engineInputs'>,
+  { engineInputs, network }: Pick<Settings, 'engineInputs' | 'network'>,
 ): string {
   const record: DatabaseRecord = {
     inputs: { ...engineInputs, engine: engine.id, image: image.reference },
     imageId: image.id,
     credentials: target.credentials,
+    inNetwork: network !== undefined,
   };
   return JSON.stringify(record);
 }

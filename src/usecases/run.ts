@@ -68,18 +68,26 @@ export async function serveRestored(run: Run, bundle: Bundle): Promise<Database>
   return database;
 }
 
-/** Redis that is told to use append-only files starts with no keys beside a dump that is full of them. */
-async function requireItems(run: Run, database: Database, expected: number | null): Promise<void> {
-  if (expected === null || expected === 0) return;
+/**
+ * Redis that is told to use append-only files starts with no keys beside a dump that is full of them, and with old ones
+ * beside files that it has ceased to write.
+ * @throws `container-unhealthy`
+ */
+export async function requireItems(
+  run: Run,
+  database: Database,
+  expected: number | null,
+): Promise<void> {
+  if (expected === null) return;
   const { runtime } = run.tools;
   const patience = { timeoutMs: run.settings.waitTimeoutMs, signal: run.signal };
   const found = await countItems(runtime, database, patience);
-  if (found !== 0) return;
+  if (found === expected) return;
   throw new AppError(
     'container-unhealthy',
-    `the restored server holds none of the ${expected} items of the snapshot`,
+    `the server holds ${found ?? 0} items after its start, and ${expected} were saved`,
     {
-      hint: 'Look whether "args" makes it read other files than those that the snapshot holds',
+      hint: 'Look whether "args", or settings changed in "seed", make it read other files than it has written',
       details: await runtime.logs(database.id, logTailLines),
     },
   );

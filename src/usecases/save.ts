@@ -5,13 +5,18 @@ import { waitUntilReady } from '../runtime/health.ts';
 import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { parseSettings, type CopySettings } from '../settings.ts';
-import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import { withAftermath } from './aftermath.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
+import { countItems } from './probes.ts';
+import { refusePaused } from './quiesce.ts';
 import { readRecord } from './record.ts';
 import { takeSnapshot, type SnapshotSource } from './take.ts';
 import { findStarted, notStarted } from './started.ts';
+
+/** How long a server that serves may take to say how much it holds. */
+const itemsTimeoutMs = 30_000;
 
 export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly key: string;
@@ -51,9 +56,18 @@ export async function save(
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
   const source = await readSource(runtime, container, key, signal);
-  const bundle = await log.group('Snapshot', () =>
-    takeAndStartAgain(tools, container, source, request, signal),
-  );
+  refusePaused(container);
+  if (container.running) {
+    // Before anything is stopped: afterwards nobody could tell whether the database serves again.
+    const { engine, endpoint } = source;
+    const { waitTimeoutMs } = request.settings;
+    const { id } = container;
+    await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, signal);
+  }
+  const bundle = await log.group('Snapshot', async () => {
+    const taken = await takeAndStartAgain(tools, container, source, request, signal);
+    return container.running ? compareItems(tools, container, source, taken, signal) : taken;
+  });
   const outcome = await log.group(`Save (${store.name})`, () =>
     store.save(key, bundle.dir, signal),
   );
@@ -110,8 +124,9 @@ async function readSource(
     target: { credentials: record.credentials },
     endpoint: {
       ...{ user, database, password: passwordOf(engine, user, container.env) },
-      host: (await runtime.info()).host,
-      port: container.hostPort ?? engine.port(image),
+      ...(record.inNetwork || container.hostPort === undefined
+        ? { host: container.name, port: engine.port(image) }
+        : { host: (await runtime.info()).host, port: container.hostPort }),
     },
   };
 }
@@ -166,17 +181,56 @@ function takeAndStartAgain(
   );
 }
 
-/** Not to be cancelled: a cancelled `save` must not leave the database down. */
+/**
+ * Items that came while it was saved are not in the snapshot: then their number says nothing. Items that went may have
+ * been left in memory. @throws `unclean-shutdown`
+ */
+async function compareItems(
+  { runtime, log }: Tools,
+  { id }: ContainerState,
+  { engine, endpoint }: Source,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<Bundle> {
+  const { manifest, dir } = bundle;
+  const { items } = manifest.engine;
+  const patience = { timeoutMs: itemsTimeoutMs, signal };
+  const now = items === null ? null : await countItems(runtime, { id, engine, endpoint }, patience);
+  if (items === null || now === null || now === items) return bundle;
+  if (now < items) {
+    throw new AppError(
+      'unclean-shutdown',
+      `the database held ${items} items, and ${now} after it was saved`,
+      { hint: 'Save it again while nobody removes any' },
+    );
+  }
+  log.info(`${now - items} items came while it was saved: they are not in the snapshot`);
+  return writeBundle(dir, { ...manifest, engine: { ...manifest.engine, items: null } });
+}
+
+/**
+ * Not to be cancelled: a cancelled `save` must not leave the database down. One that was too slow to shut down may end
+ * while it is waited for.
+ */
 async function startAgain(
   { runtime, clock, log }: Tools,
   { id, running }: ContainerState,
   { engine, endpoint }: Source,
   waitTimeoutMs: number,
 ): Promise<void> {
-  const now = await runtime.inspectContainer(id);
-  if (!running || now?.running) return;
-  await runtime.startContainer(id);
+  if (!running) return;
   const never = new AbortController().signal;
-  await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, never);
+  const isRunning = async (): Promise<boolean> =>
+    (await runtime.inspectContainer(id))?.running === true;
+  const serve = async (): Promise<void> => {
+    if (!(await isRunning())) await runtime.startContainer(id);
+    await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, never);
+  };
+  try {
+    await serve();
+  } catch (error) {
+    if (await isRunning()) throw error;
+    await serve();
+  }
   log.info('the database serves again');
 }

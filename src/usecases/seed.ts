@@ -5,7 +5,17 @@ import type { Database } from './database.ts';
 import { removeRun } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
-import { check, discard, reportOf, serve, serveRestored, timed, warn, type Run } from './run.ts';
+import {
+  check,
+  discard,
+  reportOf,
+  requireItems,
+  serve,
+  serveRestored,
+  timed,
+  warn,
+  type Run,
+} from './run.ts';
 import type { Miss } from './search.ts';
 import { takeSnapshot } from './take.ts';
 
@@ -118,7 +128,15 @@ function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
       return { bundle, restarted: undefined };
     }
     await tools.runtime.removeContainer(database.id);
-    return { bundle, restarted: await serve(run, { initialise: false }, database.hostPort) };
+    const restarted = await serve(run, { initialise: false }, database.hostPort);
+    try {
+      if (!(bundle instanceof AppError)) {
+        await requireItems(run, restarted, bundle.manifest.engine.items);
+      }
+    } catch (error) {
+      return { bundle: toAppError(error), restarted: undefined };
+    }
+    return { bundle, restarted };
   };
   return timed(run, 'snapshot', () => tools.log.group('Snapshot', take));
 }

@@ -13,7 +13,7 @@ import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
 import { createdBy } from '../version.ts';
 import type { Tools } from './context.ts';
 import { longestPrefix } from '../paths.ts';
-import type { DataSource } from './probes.ts';
+import { outsideError, type DataSource } from './probes.ts';
 import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
 
@@ -38,7 +38,7 @@ export interface SnapshotFacts {
 export async function takeSnapshot(
   tools: Tools,
   source: SnapshotSource,
-  database: Pick<DataSource, 'id' | 'endpoint'>,
+  database: Pick<DataSource, 'id' | 'endpoint' | 'startedAt'>,
   settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,
@@ -49,7 +49,7 @@ export async function takeSnapshot(
   let createdAt = new Date(tools.clock.now());
   const quiesced = await whileQuiesced(
     tools,
-    { ...database, engine, dataPath },
+    { ...database, engine, dataPath, mountPaths: source.volumes.map((each) => each.mountPath) },
     settings,
     () => {
       createdAt = new Date(tools.clock.now());
@@ -104,8 +104,8 @@ async function copyVolumes(
   return volumes;
 }
 
-/** Folders that come with the image: what lies there is there again in the next container. */
-const imageFolders = /^\/(bin|dev|etc|lib\w*|opt|proc|run|sbin|sys|usr)\//;
+/** What comes with every container of an image: settings, programs, the null device. */
+const imageFiles = /^\/(etc|usr)\/|^\/dev\/(null|stdout|stderr)$/;
 
 /** Such as a tablespace, or a write-ahead log, on another disk: the restored server would miss it. */
 function refuseOutwardLinks(
@@ -119,12 +119,8 @@ function refuseOutwardLinks(
       volumes.map((volume) => volume.mountPath),
       reached,
     );
-    if (held === undefined && !imageFolders.test(reached)) {
-      throw new AppError(
-        'unclean-shutdown',
-        `the link ${posix.join(mountPath, path)} leads to ${reached}, which is in none of the volumes`,
-        { hint: 'Hold that folder as well, with "volumes-extra", or keep all data in one folder' },
-      );
+    if (held === undefined && !imageFiles.test(reached)) {
+      throw outsideError(`what the link ${posix.join(mountPath, path)} leads to, ${reached},`);
     }
   }
 }
