@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { AppError } from '../../src/errors.ts';
 import { observed, withScratchAt } from '../support/altered-runtime.ts';
-import { CopyBench, wayNames, type Saved } from '../support/copy-ways.ts';
+import { CopyBench, wayNames, ways, type Saved } from '../support/copy-ways.ts';
 import { testImage } from '../support/images.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { readTree } from '../support/volume-tree.ts';
@@ -280,7 +280,8 @@ describe('the pipe', () => {
   test('tells that its container was killed', async () => {
     const saving = bench.save(pipe, bulk, {
       onProgress: once(() => {
-        execFileSync('docker', ['kill', `${bulk}-save`]);
+        const helper = ['ps', '--quiet', '--filter', `name=${bulk}-save-`];
+        execFileSync('docker', ['kill', execFileSync('docker', helper).toString().trim()]);
       }),
     });
     await expect(saving).rejects.toMatchObject({
@@ -291,6 +292,24 @@ describe('the pipe', () => {
 });
 
 describe('both ways', () => {
+  test.each(wayNames)("%s: a helper that was left behind is in nobody's way", async (way) => {
+    const left = `${bulk}-save`;
+    execFileSync('docker', [
+      'create',
+      '--name',
+      left,
+      '--volume',
+      `${bulk}:/left`,
+      ways[way].image,
+      'x',
+    ]);
+    try {
+      expect((await bench.save(way, bulk)).entries).toBeGreaterThan(0);
+    } finally {
+      execFileSync('docker', ['rm', left]);
+    }
+  });
+
   test.each(wayNames)('%s: there is nothing to save where there is no volume', async (way) => {
     const nothing = `${bulk}-nothing`;
     await expect(bench.save(way, nothing)).rejects.toMatchObject({

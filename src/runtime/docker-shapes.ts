@@ -70,12 +70,13 @@ export function containerState(info: Docker.ContainerInspectInfo): ContainerStat
     autoRemove: info.HostConfig.AutoRemove ?? false,
     hostPort: hostPort === undefined ? undefined : Number(hostPort),
     labels: labelsOf(info.Config.Labels),
+    // The engine lists them in any order, another one each time.
     mounts: info.Mounts.map((mount): Mount => ({
       type: mount.Type === 'bind' ? 'bind' : 'volume',
       source: mount.Name ?? mount.Source,
       target: mount.Destination,
       readOnly: !mount.RW,
-    })),
+    })).sort((a, b) => (a.target < b.target ? -1 : 1)),
     image: info.Config.Image,
     env: parseEnv(info.Config.Env),
   };

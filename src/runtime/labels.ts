@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 import type { Labels } from './runtime.ts';
 
 const prefix = 'dev.snapvol.';
@@ -46,6 +48,11 @@ export function restoredLabels(scope: string, key: string): Labels {
 
 export function withPurpose(labels: Labels, purpose: Purpose): Labels {
   return { ...labels, [`${prefix}purpose`]: purpose };
+}
+
+/** For a container that copies: another one each time, so that one left behind by a killed process is in nobody's way. */
+export function helperName(volume: string, direction: 'save' | 'restore'): string {
+  return `${volume}-${direction}-${randomBytes(4).toString('hex')}`;
 }
 
 /** What a volume is called in a bundle (`data`, or its name in `volumes-extra`), and where it is mounted. */

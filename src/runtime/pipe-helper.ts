@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../errors.ts';
 import { BrokenOff } from './archive-file.ts';
 import { createFifos, openFifo, readLine, type Fifo } from './fifo.ts';
+import { helperName } from './labels.ts';
 import { capabilities, helperEnv, ready, scripts } from './pipe-scripts.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
 import type { CopyTarget } from './volume-copier.ts';
@@ -108,7 +109,7 @@ function helperSpec(
   direction: 'save' | 'restore',
 ): ContainerSpec {
   return {
-    name: `${target.volume}-${direction}`,
+    name: helperName(target.volume, direction),
     image: target.image,
     labels: target.labels,
     env: helperEnv,

@@ -2,6 +2,7 @@ import { PassThrough, Readable } from 'node:stream';
 
 import { AppError, messageOf } from '../errors.ts';
 import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-file.ts';
+import { helperName } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { blockBytes, renamed } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
@@ -109,7 +110,7 @@ async function createHelper(
   // Without the signal: an aborted request may leave a container whose id nobody knows.
   signal.throwIfAborted();
   const id = await runtime.createContainer({
-    name: `${target.volume}-${direction}`,
+    name: helperName(target.volume, direction),
     image: target.image,
     labels: target.labels,
     // Never started; an image without an entry point needs some name here all the same.
