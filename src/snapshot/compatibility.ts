@@ -23,23 +23,29 @@ export interface Target {
  */
 export function misfit(manifest: Manifest, target: Target): string | undefined {
   const { engine, image, credentials } = manifest;
-  const differences: [string, string, string][] = [
-    ['engine', engine.id, target.engine],
-    ['operating system', image.os, target.os],
-    ['architecture', image.architecture, target.architecture],
-    ['data path', engine.dataPath, target.dataPath],
-    ['volumes', describe(volumesOf(manifest)), describe(target.volumes)],
-    // These live in the data folder: with others the restored database would not let anybody in.
-    ['user', credentials.user, target.credentials.user],
-    ['database', credentials.database, target.credentials.database],
-  ];
-  const different = differences.find(([, was, is]) => was !== is);
-  if (different) {
-    const [what, was, is] = different;
-    return `${what} changed: ${was || 'none'} -> ${is || 'none'}`;
-  }
-  if (credentials.passwordHash !== target.credentials.passwordHash) return 'password changed';
-  return versionMisfit(manifest, target);
+  return (
+    firstDifference([
+      ['engine', engine.id, target.engine],
+      ['operating system', image.os, target.os],
+      ['architecture', image.architecture, target.architecture],
+    ]) ??
+    versionMisfit(manifest, target) ??
+    firstDifference([
+      ['data path', engine.dataPath, target.dataPath],
+      ['volumes', describe(volumesOf(manifest)), describe(target.volumes)],
+      // These live in the data folder: with others the restored database would not let anybody in.
+      ['user', credentials.user, target.credentials.user],
+      ['database', credentials.database, target.credentials.database],
+    ]) ??
+    (credentials.passwordHash === target.credentials.passwordHash ? undefined : 'password changed')
+  );
+}
+
+function firstDifference(rows: readonly (readonly [string, string, string])[]): string | undefined {
+  const different = rows.find(([, was, is]) => was !== is);
+  if (!different) return undefined;
+  const [what, was, is] = different;
+  return `${what} changed: ${was || 'none'} -> ${is || 'none'}`;
 }
 
 function versionMisfit({ engine, image }: Manifest, target: Target): string | undefined {
