@@ -306,7 +306,7 @@ describe('both ways', () => {
     try {
       expect((await bench.save(way, bulk)).entries).toBeGreaterThan(0);
     } finally {
-      execFileSync('docker', ['rm', left]);
+      execFileSync('docker', ['rm', '--volumes', left]);
     }
   });
 
