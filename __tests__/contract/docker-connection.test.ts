@@ -18,9 +18,9 @@ afterEach(() => {
   else process.env['DOCKER_HOST'] = dockerHost;
 });
 
-function connectTo(host: string): ContainerRuntime {
+function connectTo(host: string, answerTimeoutMs?: number): ContainerRuntime {
   process.env['DOCKER_HOST'] = host;
-  return connectDocker();
+  return connectDocker(answerTimeoutMs);
 }
 
 describe('an engine that cannot be reached', () => {
@@ -72,6 +72,15 @@ describe('an engine that cannot be reached', () => {
       code: 'docker-unreachable',
       message: `permission denied on the container engine's socket ${engine.host}`,
       hint: expect.stringContaining('"docker" group'),
+    });
+  });
+
+  test('because it takes the question and never answers', async () => {
+    await using engine = await startFakeEngine(() => undefined);
+    await expect(connectTo(engine.host, 200).info()).rejects.toMatchObject({
+      code: 'docker-unreachable',
+      message: 'the container engine did not answer within 0.2 s',
+      hint: expect.stringContaining('Restart it'),
     });
   });
 

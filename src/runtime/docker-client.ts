@@ -27,6 +27,25 @@ export function createClient(): Docker {
   return docker;
 }
 
+/** @throws `docker-unreachable` for an engine that takes the question and does not answer */
+export async function askVersion(docker: Docker, timeoutMs: number): Promise<Docker.DockerVersion> {
+  // A cast: the types do not know the options that the method takes.
+  const { version } = docker as {
+    version(this: Docker, options: object): Promise<Docker.DockerVersion>;
+  };
+  const deadline = AbortSignal.timeout(timeoutMs);
+  try {
+    return await version.call(docker, abortable(deadline));
+  } catch (error) {
+    if (!deadline.aborted) throw error;
+    throw new AppError(
+      'docker-unreachable',
+      `the container engine did not answer within ${timeoutMs / 1000} s`,
+      { cause: error, hint: 'Restart it, or set DOCKER_HOST to another one' },
+    );
+  }
+}
+
 /** Pulls an image. The engine reports a failure inside the progress stream: one JSON object on each line. */
 export async function pull(docker: Docker, name: string, signal?: AbortSignal): Promise<void> {
   const progress = await docker.pull(name, { ...abortable(signal) });

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
 import { AppError } from '../errors.ts';
-import { abortable, createClient, pull, upload, waitForEnd } from './docker-client.ts';
+import { abortable, askVersion, createClient, pull, upload, waitForEnd } from './docker-client.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
 import {
@@ -21,9 +21,11 @@ const execOutputLimitBytes = 64 * 1024;
 
 /**
  * The container verbs on dockerode. Finds the engine as the docker client does: DOCKER_HOST, DOCKER_TLS_VERIFY,
- * DOCKER_CERT_PATH, else the local socket. @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
+ * DOCKER_CERT_PATH, else the local socket.
+ * @param answerTimeoutMs how long the engine may take for `info`, which it answers at once when it is well
+ * @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
  */
-export function connectDocker(): ContainerRuntime {
+export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
   const docker = createClient();
   const remoteHost = (docker.modem as { host?: string }).host;
   const local = remoteHost === undefined;
@@ -128,7 +130,7 @@ export function connectDocker(): ContainerRuntime {
 
     info: () =>
       call('ask the engine for its version', undefined, async () => {
-        const version = await docker.version();
+        const version = await askVersion(docker, answerTimeoutMs);
         return {
           version: version.Version,
           apiVersion: version.ApiVersion,
