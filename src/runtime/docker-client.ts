@@ -30,12 +30,10 @@ export function createClient(): Docker {
 /** @throws `docker-unreachable` for an engine that takes the question and does not answer */
 export async function askVersion(docker: Docker, timeoutMs: number): Promise<Docker.DockerVersion> {
   // A cast: the types do not know the options that the method takes.
-  const { version } = docker as {
-    version(this: Docker, options: object): Promise<Docker.DockerVersion>;
-  };
+  const client = docker as { version(options: object): Promise<Docker.DockerVersion> };
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
-    return await version.call(docker, abortable(deadline));
+    return await client.version(abortable(deadline));
   } catch (error) {
     if (!deadline.aborted) throw error;
     throw new AppError(
