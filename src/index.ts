@@ -53,7 +53,7 @@ export {
   type VerifyReport,
 } from './usecases/stored.ts';
 
-export type { KeyPart, Manifest, ManifestVolume } from './snapshot/manifest.ts';
+export type { KeyPart, Manifest, DatabaseManifest, VolumesManifest } from './snapshot/manifest.ts';
 
 /** Says nothing. */
 export const silentLog: Log = {

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
+import { writersOf } from '../../src/snapshot/contents.ts';
 import { decodeManifest, type Manifest } from '../../src/snapshot/manifest.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
@@ -46,7 +47,7 @@ test('a snapshot is verified and restored by hand, with the very commands of the
   expect(commands).toHaveLength(4);
   const name = `snapvol-by-hand-${randomBytes(4).toString('hex')}`;
   const variables = {
-    IMAGE: manifest.image.reference,
+    IMAGE: writersOf(manifest)[0]?.image.reference,
     MOUNT_PATH: manifest.volumes[0]?.mountPath ?? '',
     VOLUME: name,
   };

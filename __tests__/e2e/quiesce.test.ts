@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
-import type { Manifest } from '../../src/snapshot/manifest.ts';
+import type { Consistency, DatabaseManifest } from '../../src/snapshot/manifest.ts';
 import { runCli, useNames, type CliResult } from '../support/cli.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
@@ -20,11 +20,11 @@ const key = 'shop';
 const scratch = useScratch();
 const newName = useNames('quiesce');
 
-async function consistencyIn(store: string): Promise<Manifest['consistency']> {
+async function consistencyIn(store: string): Promise<Consistency> {
   // A cast: the manifest's own code writes it.
   const manifest = JSON.parse(
     await readFile(join(store, key, 'manifest.json'), 'utf8'),
-  ) as Manifest;
+  ) as DatabaseManifest;
   return manifest.consistency;
 }
 

@@ -1,9 +1,11 @@
-import type { Manifest } from '../../src/snapshot/manifest.ts';
+import type { DatabaseManifest, VolumesManifest } from '../../src/snapshot/manifest.ts';
 
 /** A complete valid manifest of one Postgres volume, with overrides. */
-export function makeManifest(overrides: Partial<Manifest> = {}): Manifest {
+export function makeManifest(overrides: Partial<DatabaseManifest> = {}): DatabaseManifest {
   return {
     format: 1,
+    kind: 'database',
+    name: 'shop',
     key: 'snapvol-postgres-amd64-0',
     keyParts: [{ name: 'image', value: 'postgres:17' }],
     createdAt: '2026-11-21T09:00:00.000Z',
@@ -39,6 +41,34 @@ export function makeManifest(overrides: Partial<Manifest> = {}): Manifest {
     ],
     provenance: {},
     seedSeconds: 1.5,
+    ...overrides,
+  };
+}
+
+/** A complete valid manifest of one volume that was used by a Postgres, with overrides. */
+export function makeVolumesManifest(overrides: Partial<VolumesManifest> = {}): VolumesManifest {
+  const { format, name, createdAt, createdBy, image, consistency, provenance, volumes } =
+    makeManifest();
+  return {
+    ...{ format, name, createdAt, createdBy, provenance, kind: 'volumes' },
+    key: 'shop-20261121-090000',
+    keyParts: [],
+    architecture: 'amd64',
+    writers: [
+      { container: 'shop-db-1', engine: 'postgres', dataVersion: '17', image, consistency },
+    ],
+    volumes: volumes.map((volume) => ({
+      ...volume,
+      name: 'shop_data',
+      image: image.reference,
+      origin: {
+        type: 'volume',
+        volume: 'shop_data',
+        driver: 'local',
+        options: {},
+        labels: { 'com.docker.compose.project': 'shop' },
+      },
+    })),
     ...overrides,
   };
 }

@@ -1,5 +1,7 @@
 import type { AppError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
+import { writersOf } from '../snapshot/contents.ts';
+import type { DatabaseManifest, Writer } from '../snapshot/manifest.ts';
 import type { Removed } from '../usecases/remove.ts';
 import type { StartReport } from '../usecases/report.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
@@ -106,28 +108,36 @@ export function listView(snapshots: readonly SnapshotSummary[]): View {
 
 export function inspectView(details: SnapshotDetails): View {
   const { key, store, digest, sizeBytes, manifest } = details;
-  const { engine, image, credentials, consistency } = manifest;
   const rows = [
     ['key', key],
     ['store', store],
     ['digest', `sha256:${digest}`],
     ['created', `${manifest.createdAt} by ${manifest.createdBy}`],
-    ['engine', `${engine.id}${engine.dataVersion === null ? '' : ` ${engine.dataVersion}`}`],
-    ['image', `${image.reference} (${image.os}/${image.architecture}) ${image.digest ?? image.id}`],
-    ['login', [credentials.user, credentials.database].filter((text) => text !== '').join(' @ ')],
-    [
-      'consistency',
-      `${consistency.method}, exit code ${consistency.exitCode}, ${consistency.mark}`,
-    ],
+    ['name', manifest.name],
+    ...writersOf(manifest).flatMap(writerRows),
+    ...(manifest.kind === 'database' ? [['login', login(manifest.credentials)]] : []),
     ['size', formatBytes(sizeBytes)],
     ...manifest.volumes.map(({ name, mountPath, archiveBytes, tarBytes, entries, sha256 }) => [
       `volume ${name}`,
-      `${mountPath}, ${entries} entries, ${formatBytes(tarBytes)} in ${formatBytes(archiveBytes)}, sha256:${sha256}`,
+      `${mountPath ?? '-'}, ${entries} entries, ${formatBytes(tarBytes)} in ${formatBytes(archiveBytes)}, sha256:${sha256}`,
     ]),
     ...manifest.keyParts.map(({ name, value }) => [`part ${name}`, value]),
     ...Object.entries(manifest.provenance).map(([name, value]) => [`from ${name}`, value]),
   ];
   return { text: align(rows), json: details };
+}
+
+function writerRows({ engine, dataVersion, image, consistency }: Omit<Writer, 'container'>) {
+  const { method, exitCode, mark } = consistency;
+  return [
+    ['engine', `${engine}${dataVersion === null ? '' : ` ${dataVersion}`}`],
+    ['image', `${image.reference} (${image.os}/${image.architecture}) ${image.digest ?? image.id}`],
+    ['consistency', `${method}, exit code ${exitCode}, ${mark}`],
+  ];
+}
+
+function login({ user, database }: DatabaseManifest['credentials']): string {
+  return [user, database].filter((text) => text !== '').join(' @ ');
 }
 
 export function verifyView(report: VerifyReport): View {

@@ -14,15 +14,18 @@ export const sumsFileName = 'SHA256SUMS';
 const manifestLimitBytes = 4 * 1024 * 1024;
 
 /** A bundle whose manifest was read and is whole. Archives are not verified by this. */
-export interface Bundle {
+export interface Bundle<M extends Manifest = Manifest> {
   readonly dir: string;
-  readonly manifest: Manifest;
+  readonly manifest: M;
   /** sha256 of `manifest.json`, which holds the sha256 of every archive: it stands for the whole snapshot. */
   readonly digest: string;
 }
 
 /** Completes a folder that holds the archives: writes `manifest.json` and SHA256SUMS. */
-export async function writeBundle(dir: string, manifest: Manifest): Promise<Bundle> {
+export async function writeBundle<M extends Manifest>(
+  dir: string,
+  manifest: M,
+): Promise<Bundle<M>> {
   const text = encodeManifest(manifest);
   const digest = sha256(text);
   const sums = [

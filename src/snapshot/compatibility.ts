@@ -1,4 +1,4 @@
-import type { Manifest } from './manifest.ts';
+import type { DatabaseManifest } from './manifest.ts';
 
 /** What is going to run on the data. */
 export interface Target {
@@ -14,14 +14,14 @@ export interface Target {
   readonly dataPath: string;
   /** Logical volume name -> mount path. */
   readonly volumes: Readonly<Record<string, string>>;
-  readonly credentials: Manifest['credentials'];
+  readonly credentials: DatabaseManifest['credentials'];
 }
 
 /**
  * Why the data of `manifest` cannot serve `target`, or `undefined` when it can. Decided from the manifest alone, before
  * anything is extracted: a misfit is a miss with a reason, not a database that does not start.
  */
-export function misfit(manifest: Manifest, target: Target): string | undefined {
+export function misfit(manifest: DatabaseManifest, target: Target): string | undefined {
   const { engine, image, credentials } = manifest;
   return (
     firstDifference([
@@ -48,7 +48,7 @@ function firstDifference(rows: readonly (readonly [string, string, string])[]): 
   return `${what} changed: ${was || 'none'} -> ${is || 'none'}`;
 }
 
-function versionMisfit({ engine, image }: Manifest, target: Target): string | undefined {
+function versionMisfit({ engine, image }: DatabaseManifest, target: Target): string | undefined {
   if (engine.dataVersion === null) {
     // Nothing tells whether another server understands the data: only the same one is sure to.
     return image.reference === target.image
@@ -61,7 +61,7 @@ function versionMisfit({ engine, image }: Manifest, target: Target): string | un
 
 /** The upgrade that a server will make of data that fits it, in words; `undefined` where there is none to be made. */
 export function upgradeOf(
-  { engine }: Manifest,
+  { engine }: DatabaseManifest,
   { imageVersion }: Pick<Target, 'imageVersion'>,
 ): string | undefined {
   const { dataVersion } = engine;
@@ -72,7 +72,7 @@ export function upgradeOf(
   return `data version ${dataVersion}, server version ${imageVersion}`;
 }
 
-function volumesOf(manifest: Manifest): Record<string, string> {
+function volumesOf(manifest: DatabaseManifest): Record<string, string> {
   return Object.fromEntries(manifest.volumes.map((volume) => [volume.name, volume.mountPath]));
 }
 

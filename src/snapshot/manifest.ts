@@ -23,10 +23,10 @@ export interface KeyPart {
   readonly value: string;
 }
 
-export interface ManifestVolume {
-  /** `data` for the database's own, else the name given in `volumes-extra`. */
+/** The archive of one volume, beside the manifest. */
+export interface ManifestArchive {
+  /** What the volume is called in this snapshot. */
   readonly name: string;
-  readonly mountPath: string;
   /** File name in the bundle. */
   readonly archive: string;
   readonly compression: 'zstd' | 'none';
@@ -38,16 +38,75 @@ export interface ManifestVolume {
   readonly notes: readonly string[];
 }
 
-/**
- * `manifest.json` of a snapshot. Field by field in docs/snapshot-format.md. Written out instead of inferred from the
- * schema: users of the library would need the schema's package for its types.
- */
-export interface Manifest {
+/** `data` is the database's own, others have their names in `volumes-extra`. */
+export interface DatabaseVolume extends ManifestArchive {
+  readonly mountPath: string;
+}
+
+/** Where a volume that was there already came from, and so what it is restored to by default. */
+export type VolumeOrigin =
+  | {
+      readonly type: 'volume';
+      /** Its name in the container engine. */
+      readonly volume: string;
+      readonly driver: string;
+      readonly options: Readonly<Record<string, string>>;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly type: 'bind';
+      /** A folder of the host. */
+      readonly folder: string;
+    };
+
+export interface KeptVolume extends ManifestArchive {
+  readonly origin: VolumeOrigin;
+  /** Where a container had it mounted, and the image of that one; `null` where none had. */
+  readonly mountPath: string | null;
+  readonly image: string | null;
+}
+
+/** In which state a database was when its files were copied. */
+export interface Consistency {
+  readonly method: Quiesce;
+  /** `null` for a server that was not stopped. */
+  readonly exitCode: number | null;
+  /** What the engine itself says of how its data was left, in its words. */
+  readonly mark: string;
+}
+
+export interface ManifestImage {
+  readonly reference: string;
+  readonly id: string;
+  readonly digest: string | null;
+  readonly os: string;
+  readonly architecture: string;
+}
+
+/** A container that writes to volumes that were saved. */
+export interface Writer {
+  readonly container: string;
+  /** `generic` for an image that is none of an engine known here. */
+  readonly engine: string;
+  readonly dataVersion: string | null;
+  readonly image: ManifestImage;
+  readonly consistency: Consistency;
+}
+
+interface ManifestHead {
   readonly format: typeof formatVersion;
   readonly key: string;
+  /** What it is a snapshot of; several snapshots may have one name. */
+  readonly name: string;
   readonly keyParts: readonly KeyPart[];
   readonly createdAt: string;
   readonly createdBy: string;
+  readonly provenance: Readonly<Record<string, string>>;
+}
+
+/** Of a database that snapvol started: it can be started from it again. */
+export interface DatabaseManifest extends ManifestHead {
+  readonly kind: 'database';
   readonly engine: {
     readonly id: string;
     /** Version of the data on disk as the engine itself notes it, e.g. `17` of PG_VERSION. */
@@ -56,29 +115,31 @@ export interface Manifest {
     /** How many items (keys) the server said it held. `null` where its engine does not count. */
     readonly items: number | null;
   };
-  readonly image: {
-    readonly reference: string;
-    readonly id: string;
-    readonly digest: string | null;
-    readonly os: string;
-    readonly architecture: string;
-  };
+  readonly image: ManifestImage;
   readonly credentials: {
     readonly user: string;
     readonly database: string;
     readonly passwordHash: string;
   };
-  readonly consistency: {
-    readonly method: Quiesce;
-    /** `null` for a server that was not stopped. */
-    readonly exitCode: number | null;
-    /** What the engine itself says of how its data was left, in its words. */
-    readonly mark: string;
-  };
-  readonly volumes: readonly ManifestVolume[];
-  readonly provenance: Readonly<Record<string, string>>;
+  readonly consistency: Consistency;
+  readonly volumes: readonly DatabaseVolume[];
   readonly seedSeconds: number | null;
 }
+
+/** Of volumes that were there already, or of an imported archive. */
+export interface VolumesManifest extends ManifestHead {
+  readonly kind: 'volumes';
+  /** Of the machine that it was made on: data folders differ. `null` where nobody knows. */
+  readonly architecture: string | null;
+  readonly writers: readonly Writer[];
+  readonly volumes: readonly KeptVolume[];
+}
+
+/**
+ * `manifest.json` of a snapshot. Field by field in docs/snapshot-format.md. Written out instead of inferred from the
+ * schema: users of the library would need the schema's package for its types.
+ */
+export type Manifest = DatabaseManifest | VolumesManifest;
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.minValue(0));
@@ -89,9 +150,8 @@ const absolutePath = v.pipe(v.string(), v.startsWith('/'));
 
 const keyPart = v.strictObject({ name: v.string(), value: v.string() });
 
-const volume = v.strictObject({
+const archive = {
   name: fileName,
-  mountPath: absolutePath,
   archive: fileName,
   compression: v.picklist(['zstd', 'none']),
   archiveBytes: count,
@@ -100,37 +160,99 @@ const volume = v.strictObject({
   entries: count,
   features: v.array(v.picklist(archiveFeatures)),
   notes: v.array(v.string()),
+};
+
+const texts = v.record(v.string(), v.string());
+
+const origin = v.variant('type', [
+  v.strictObject({
+    type: v.literal('volume'),
+    volume: fileName,
+    driver: v.string(),
+    options: texts,
+    labels: texts,
+  }),
+  v.strictObject({ type: v.literal('bind'), folder: absolutePath }),
+]);
+
+const consistency = v.strictObject({
+  method: v.picklist(quiesceMethods),
+  exitCode: v.nullable(v.number()),
+  mark: v.string(),
 });
 
-const manifest: v.GenericSchema<unknown, Manifest> = v.strictObject({
+const image = v.strictObject({
+  reference: v.string(),
+  id: v.string(),
+  digest: v.nullable(v.string()),
+  os: v.string(),
+  architecture: v.string(),
+});
+
+const writer = v.strictObject({
+  container: v.string(),
+  engine: v.string(),
+  dataVersion: v.nullable(v.string()),
+  image,
+  consistency,
+});
+
+const head = {
   format: v.literal(formatVersion),
   key: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
+  name: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
   keyParts: v.array(keyPart),
   createdAt: v.pipe(v.string(), v.isoTimestamp()),
   createdBy: v.string(),
-  engine: v.strictObject({
-    id: v.string(),
-    dataVersion: v.nullable(v.string()),
-    dataPath: absolutePath,
-    items: v.nullable(count),
+  provenance: texts,
+};
+
+const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
+  v.strictObject({
+    ...head,
+    kind: v.literal('database'),
+    engine: v.strictObject({
+      id: v.string(),
+      dataVersion: v.nullable(v.string()),
+      dataPath: absolutePath,
+      items: v.nullable(count),
+    }),
+    image,
+    credentials: v.strictObject({
+      user: v.string(),
+      database: v.string(),
+      passwordHash: v.string(),
+    }),
+    consistency,
+    volumes: volumesOf(v.strictObject({ ...archive, mountPath: absolutePath })),
+    seedSeconds: v.nullable(seconds),
   }),
-  image: v.strictObject({
-    reference: v.string(),
-    id: v.string(),
-    digest: v.nullable(v.string()),
-    os: v.string(),
-    architecture: v.string(),
+  v.strictObject({
+    ...head,
+    kind: v.literal('volumes'),
+    architecture: v.nullable(v.string()),
+    writers: v.array(writer),
+    volumes: volumesOf(
+      v.strictObject({
+        ...archive,
+        origin,
+        mountPath: v.nullable(absolutePath),
+        image: v.nullable(v.string()),
+      }),
+    ),
   }),
-  credentials: v.strictObject({ user: v.string(), database: v.string(), passwordHash: v.string() }),
-  consistency: v.strictObject({
-    method: v.picklist(quiesceMethods),
-    exitCode: v.nullable(v.number()),
-    mark: v.string(),
-  }),
-  volumes: v.pipe(v.array(volume), v.minLength(1)),
-  provenance: v.record(v.string(), v.string()),
-  seedSeconds: v.nullable(seconds),
-});
+]);
+
+/** At least one, and each name and each file once. */
+function volumesOf<T extends ManifestArchive>(volume: v.GenericSchema<unknown, T>) {
+  const once = (values: readonly string[]): boolean => new Set(values).size === values.length;
+  return v.pipe(
+    v.array(volume),
+    v.minLength(1),
+    v.check((all) => once(all.map(({ name }) => name)), 'a name is there twice'),
+    v.check((all) => once(all.map((each) => each.archive)), 'an archive is there twice'),
+  );
+}
 
 /** The bytes of `manifest.json`: same manifest, same bytes. */
 export function encodeManifest(value: Manifest): string {

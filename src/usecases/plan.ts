@@ -14,7 +14,7 @@ import {
   type KeyFile,
   type KeyParts,
 } from '../snapshot/key.ts';
-import { formatVersion, type KeyPart, type Manifest } from '../snapshot/manifest.ts';
+import { formatVersion, type DatabaseManifest, type KeyPart } from '../snapshot/manifest.ts';
 import type { RunIdentity } from './context.ts';
 
 /** One volume of a database: its name in the bundle, in the engine, and where it is mounted. */
@@ -27,6 +27,8 @@ export interface PlannedVolume {
 
 /** Everything that is decided before anything is created. */
 export interface Plan {
+  /** Of the database. */
+  readonly name: string;
   readonly engine: Engine;
   readonly image: ImageFacts;
   readonly credentials: Credentials;
@@ -87,6 +89,7 @@ export async function makePlan(
     }),
   );
   return {
+    name: who.owner.name,
     engine,
     image,
     credentials,
@@ -155,7 +158,7 @@ function refuseSameNames(initFiles: readonly KeyFile[]): void {
 export function dataParts(
   engineId: string,
   image: Pick<ImageFacts, 'reference' | 'architecture'>,
-  { user, database, passwordHash }: Manifest['credentials'],
+  { user, database, passwordHash }: DatabaseManifest['credentials'],
   dataPath: string,
   extraVolumes: readonly ExtraVolume[],
 ): KeyPart[] {

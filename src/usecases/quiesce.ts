@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import type { CopySettings } from '../settings.ts';
-import type { Manifest } from '../snapshot/manifest.ts';
+import type { Consistency } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
 import {
@@ -27,7 +27,7 @@ export type QuiesceSettings = Pick<
 /** In which state the files were when they were copied, and what they are. */
 export interface Quiesced<T> {
   readonly copied: T;
-  readonly consistency: Manifest['consistency'];
+  readonly consistency: Consistency;
   readonly dataVersion: string | null;
   /** What the server said it held. `null` where its engine does not count. */
   readonly items: number | null;

@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import { recordLabel } from '../runtime/labels.ts';
 import type { ContainerState } from '../runtime/runtime.ts';
 import type { RawInputs, Settings } from '../settings.ts';
-import type { Manifest } from '../snapshot/manifest.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Plan } from './plan.ts';
 
 /**
@@ -14,7 +14,7 @@ export interface DatabaseRecord {
   readonly inputs: RawInputs;
   /** Of the image that the container runs: by now its tag may name another one. */
   readonly imageId: string;
-  readonly credentials: Manifest['credentials'];
+  readonly credentials: DatabaseManifest['credentials'];
   /** In a network of its own it is reached by the container's name. */
   readonly inNetwork: boolean;
 }

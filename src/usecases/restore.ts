@@ -2,6 +2,7 @@ import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { engineLabel, restoredLabels, volumeNameLabel } from '../runtime/labels.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
+import { architectureOf, engineNames, imageNames, writersOf } from '../snapshot/contents.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { StoreTools } from './context.ts';
 import type { PlannedVolume } from './plan.ts';
@@ -60,13 +61,13 @@ export async function restore(
   const volumes = plannedVolumes(bundle, request);
   for (const { volume } of volumes) await requireVolumeFree(runtime, volume, signal);
 
-  const reference = request.image ?? manifest.image.reference;
+  const reference = request.image ?? writersOf(manifest)[0]?.image.reference ?? '';
   const image = await runtime.ensureImage(reference, signal, () => {
     log.info(`pulling ${reference}`);
   });
-  if (image.architecture !== manifest.image.architecture) {
+  if (image.architecture !== architectureOf(manifest)) {
     log.warn(
-      `the snapshot was made on ${manifest.image.architecture}, ${reference} is for ${image.architecture}`,
+      `the snapshot was made on ${architectureOf(manifest)}, ${reference} is for ${image.architecture}`,
     );
   }
   await log.group(`Restore ${manifest.key}`, () =>
@@ -76,8 +77,8 @@ export async function restore(
     key: manifest.key,
     store: store.name,
     digest,
-    engine: manifest.engine.id,
-    image: manifest.image.reference,
+    engine: engineNames(manifest),
+    image: imageNames(manifest),
     volumes: volumes.map(({ name, volume, mountPath }) => ({
       name,
       volume,
@@ -94,12 +95,12 @@ function plannedVolumes(
 ): readonly PlannedVolume[] {
   return manifest.volumes.map(({ name, mountPath }) => ({
     name,
-    mountPath,
+    mountPath: mountPath ?? '',
     volume: name === 'data' ? volume : `${volume}-${name}`,
     labels: {
       ...restoredLabels(scope, manifest.key),
       [volumeNameLabel]: name,
-      [engineLabel]: manifest.engine.id,
+      [engineLabel]: engineNames(manifest),
     },
   }));
 }

@@ -5,6 +5,7 @@ import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { launch, type Database } from './database.ts';
@@ -52,7 +53,7 @@ export function serve(
  * Fills new volumes from the bundle, which is used up by it, and starts the database on them.
  * @throws `container-unhealthy` also for a server that holds nothing of what it should
  */
-export async function serveRestored(run: Run, bundle: Bundle): Promise<Database> {
+export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Database> {
   const { tools, plan, signal } = run;
   const upgrade = upgradeOf(bundle.manifest, plan.target);
   if (upgrade !== undefined) tools.log.info(`the server will upgrade the data: ${upgrade}`);

@@ -6,6 +6,7 @@ import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { parseSettings, type CopySettings } from '../settings.ts';
 import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
@@ -55,7 +56,7 @@ export async function save(
   if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
-  const source = await readSource(runtime, container, key, signal);
+  const source = await readSource(runtime, container, request, signal);
   refusePaused(container);
   if (container.running) {
     // Before anything is stopped: afterwards nobody could tell whether the database serves again.
@@ -100,7 +101,7 @@ interface Source extends SnapshotSource {
 async function readSource(
   runtime: ContainerRuntime,
   container: ContainerState,
-  key: string,
+  { name, key }: Pick<SaveRequest, 'name' | 'key'>,
   signal: AbortSignal,
 ): Promise<Source> {
   const record = readRecord(container);
@@ -115,6 +116,7 @@ async function readSource(
   const volumes = await labelledVolumes(runtime, container, signal);
   const extraVolumes = volumes.filter(({ name }) => name !== 'data');
   return {
+    name,
     engine,
     image,
     dataPath,
@@ -167,7 +169,7 @@ function takeAndStartAgain(
   source: Source,
   { settings, provenance }: SaveRequest,
   signal: AbortSignal,
-): Promise<Bundle> {
+): Promise<Bundle<DatabaseManifest>> {
   const { id } = container;
   const { endpoint } = source;
   const facts = { provenance, seedSeconds: null };
@@ -189,9 +191,9 @@ async function compareItems(
   { runtime, log }: Tools,
   { id }: ContainerState,
   { engine, endpoint }: Source,
-  bundle: Bundle,
+  bundle: Bundle<DatabaseManifest>,
   signal: AbortSignal,
-): Promise<Bundle> {
+): Promise<Bundle<DatabaseManifest>> {
   const { manifest, dir } = bundle;
   const { items } = manifest.engine;
   const patience = { timeoutMs: itemsTimeoutMs, signal };

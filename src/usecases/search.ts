@@ -5,6 +5,7 @@ import { AppError, explain } from '../errors.ts';
 import { openBundle, type Bundle } from '../snapshot/bundle.ts';
 import { misfit } from '../snapshot/compatibility.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
@@ -18,7 +19,7 @@ export interface Miss {
 
 /** A snapshot that was looked for and can be used, or why there is none. */
 export type Search =
-  | { readonly kind: 'found'; readonly bundle: Bundle; readonly exact: boolean }
+  | { readonly kind: 'found'; readonly bundle: Bundle<DatabaseManifest>; readonly exact: boolean }
   | ({ readonly kind: 'none' } & Miss);
 
 /**
@@ -44,18 +45,21 @@ export async function searchSnapshot(
       const reason = `the snapshot ${found.key} was removed while it was looked up`;
       return { kind: 'none', reason, occupied: false };
     }
+    const { manifest } = bundle;
     const reason =
-      misfit(bundle.manifest, plan.target) ??
-      (found.exact ? undefined : baseMisfit(bundle.manifest.keyParts, plan.keyParts));
-    if (reason !== undefined) {
-      await rm(bundle.dir, { recursive: true });
-      return {
-        kind: 'none',
-        reason: `the snapshot ${found.key} does not fit: ${reason}`,
-        occupied,
-      };
+      manifest.kind === 'database'
+        ? (misfit(manifest, plan.target) ??
+          (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
+        : 'it holds volumes, not a database that snapvol has started';
+    if (manifest.kind === 'database' && reason === undefined) {
+      return { kind: 'found', bundle: { ...bundle, manifest }, exact: found.exact };
     }
-    return { kind: 'found', bundle, exact: found.exact };
+    await rm(bundle.dir, { recursive: true });
+    return {
+      kind: 'none',
+      reason: `the snapshot ${found.key} does not fit: ${reason}`,
+      occupied,
+    };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;

@@ -1,6 +1,7 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, toAppError } from '../errors.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Database } from './database.ts';
 import { removeRun } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
@@ -20,7 +21,11 @@ import type { Miss } from './search.ts';
 import { takeSnapshot } from './take.ts';
 
 /** A seeded database, its snapshot taken and saved where that is wanted and possible. */
-export async function seed(run: Run, base: Bundle | undefined, miss: Miss): Promise<StartReport> {
+export async function seed(
+  run: Run,
+  base: Bundle<DatabaseManifest> | undefined,
+  miss: Miss,
+): Promise<StartReport> {
   const { log, runtime } = run.tools;
   const seeded = await seedDatabase(run, base);
   const report = (
@@ -57,7 +62,7 @@ interface Seeded {
   readonly baseKey?: string | undefined;
 }
 
-async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded> {
+async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined): Promise<Seeded> {
   const { tools, settings, seconds, signal } = run;
   const fromBase = base && (await tryBase(run, base));
   const { database, baseKey } = fromBase ?? { database: await serveEmpty(run) };
@@ -78,7 +83,7 @@ async function seedDatabase(run: Run, base: Bundle | undefined): Promise<Seeded>
 }
 
 /** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
-async function tryBase(run: Run, base: Bundle): Promise<Seeded | undefined> {
+async function tryBase(run: Run, base: Bundle<DatabaseManifest>): Promise<Seeded | undefined> {
   try {
     const database = await serveRestored(run, base);
     return { database, baseKey: base.manifest.key };
@@ -103,7 +108,7 @@ const fatal: ReadonlySet<AppError['code']> = new Set(['docker-unreachable', 'inv
 
 /** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
 interface Taken {
-  readonly bundle: Bundle | AppError;
+  readonly bundle: Bundle<DatabaseManifest> | AppError;
   readonly restarted: Database | undefined;
 }
 

@@ -2,6 +2,7 @@ import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import type { Settings } from '../settings.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { explainMiss } from './explain.ts';
 import { makePlan } from './plan.ts';
@@ -83,7 +84,7 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
 }
 
 /** The hit, or the reason why the snapshot turned out to be no good; then nothing of it is left. */
-async function tryHit(run: Run, bundle: Bundle): Promise<StartReport | string> {
+async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | string> {
   const { key } = run.plan;
   try {
     const sizeBytes = await bundleBytes(bundle);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { bundleBytes, verifyArchives } from '../snapshot/bundle.ts';
+import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/manifest.ts';
 import { isListable, type Found, type ListableStore, type SnapshotStore } from '../stores/store.ts';
 import type { SnapshotTools } from './context.ts';
@@ -14,6 +15,7 @@ export interface SnapshotSummary {
   readonly key: string;
   readonly createdAt: string;
   readonly sizeBytes: number;
+  readonly name: string | undefined;
   readonly engine: string | undefined;
   readonly image: string | undefined;
   readonly architecture: string | undefined;
@@ -82,9 +84,10 @@ export async function listSnapshots(
       key,
       createdAt: new Date(createdAtMs).toISOString(),
       sizeBytes,
-      engine: manifest?.engine.id,
-      image: manifest?.image.reference,
-      architecture: manifest?.image.architecture,
+      name: manifest?.name,
+      engine: manifest && engineNames(manifest),
+      image: manifest && imageNames(manifest),
+      architecture: (manifest && architectureOf(manifest)) ?? undefined,
     });
   }
   return summaries;

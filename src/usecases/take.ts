@@ -8,7 +8,7 @@ import { withPurpose } from '../runtime/labels.ts';
 import type { CopySettings } from '../settings.ts';
 import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { Target } from '../snapshot/compatibility.ts';
-import { formatVersion, type Manifest, type ManifestVolume } from '../snapshot/manifest.ts';
+import { formatVersion, type DatabaseManifest, type DatabaseVolume } from '../snapshot/manifest.ts';
 import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
 import { createdBy } from '../version.ts';
 import type { Tools } from './context.ts';
@@ -20,7 +20,7 @@ import type { Plan } from './plan.ts';
 /** Where the data of a snapshot comes from: a plan, or a database that is there already. */
 export type SnapshotSource = Pick<
   Plan,
-  'engine' | 'image' | 'dataPath' | 'volumes' | 'key' | 'keyParts'
+  'name' | 'engine' | 'image' | 'dataPath' | 'volumes' | 'key' | 'keyParts'
 > & { readonly target: Pick<Target, 'credentials'> };
 
 /** What only the caller knows of a snapshot. */
@@ -42,7 +42,7 @@ export async function takeSnapshot(
   settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,
-): Promise<Bundle> {
+): Promise<Bundle<DatabaseManifest>> {
   const { engine, dataPath } = source;
   const dir = join(tools.scratchDir, 'saved');
   await mkdir(dir);
@@ -66,8 +66,8 @@ async function copyVolumes(
   dir: string,
   compression: Compression,
   signal: AbortSignal,
-): Promise<ManifestVolume[]> {
-  const volumes: ManifestVolume[] = [];
+): Promise<DatabaseVolume[]> {
+  const volumes: DatabaseVolume[] = [];
   for (const { name, volume, mountPath, labels } of source.volumes) {
     const startMs = clock.now();
     const archive = `${name}.tar${compression.kind === 'zstd' ? '.zst' : ''}`;
@@ -127,14 +127,16 @@ function refuseOutwardLinks(
 
 function manifestOf(
   source: SnapshotSource,
-  { copied, consistency, dataVersion, items }: Quiesced<ManifestVolume[]>,
+  { copied, consistency, dataVersion, items }: Quiesced<DatabaseVolume[]>,
   createdAt: Date,
   { provenance, seedSeconds }: SnapshotFacts,
-): Manifest {
+): DatabaseManifest {
   const { image, target } = source;
   return {
     format: formatVersion,
+    kind: 'database',
     key: source.key,
+    name: source.name,
     keyParts: [...source.keyParts],
     createdAt: createdAt.toISOString(),
     createdBy,

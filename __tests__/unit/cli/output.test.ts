@@ -65,8 +65,13 @@ describe('the view of start', () => {
 
 describe('other views', () => {
   test('list is a table, with question marks where a manifest cannot be read', () => {
-    const known = { engine: 'postgres', image: 'postgres:17', architecture: 'amd64' };
-    const unknown = { engine: undefined, image: undefined, architecture: undefined };
+    const known = { name: 'shop', engine: 'postgres', image: 'postgres:17', architecture: 'amd64' };
+    const unknown = {
+      name: undefined,
+      engine: undefined,
+      image: undefined,
+      architecture: undefined,
+    };
     const createdAt = '2026-11-21T09:00:00.123Z';
     const snapshots = [
       { key: 'a', createdAt, sizeBytes: 1_700_000, ...known },

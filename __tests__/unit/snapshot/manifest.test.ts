@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { AppError } from '../../../src/errors.ts';
 import { decodeManifest, encodeManifest } from '../../../src/snapshot/manifest.ts';
-import { makeManifest } from '../../support/manifests.ts';
+import { makeManifest, makeVolumesManifest } from '../../support/manifests.ts';
 
 function refusal(text: string): AppError {
   try {
@@ -16,8 +16,9 @@ function refusal(text: string): AppError {
 
 describe('a manifest', () => {
   test('is read as it was written', () => {
-    const manifest = makeManifest();
-    expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
+    for (const manifest of [makeManifest(), makeVolumesManifest()]) {
+      expect(decodeManifest(encodeManifest(manifest))).toEqual(manifest);
+    }
   });
 
   test('of another format version is incompatible, whatever else it holds', () => {
@@ -43,6 +44,16 @@ describe('a manifest', () => {
     ['a sha256 that is none', makeManifest({ volumes: [{ ...volume, sha256: 'abc' }] })],
     ['a negative size', makeManifest({ volumes: [{ ...volume, tarBytes: -1 }] })],
     ['a fraction of a byte', makeManifest({ volumes: [{ ...volume, archiveBytes: 0.5 }] })],
+    ['a kind that is none', { ...makeManifest(), kind: 'folder' }],
+    [
+      'a name that is there twice',
+      makeManifest({ volumes: [volume, { ...volume, archive: 'b.tar' }] }),
+    ],
+    [
+      'an archive that is there twice',
+      makeManifest({ volumes: [volume, { ...volume, name: 'b' }] }),
+    ],
+    ['the fields of another kind', { ...makeVolumesManifest(), seedSeconds: 1 }],
     ['a list instead of an object', []],
     ['null', null],
   ])('with %s is corrupt', (_, value) => {
