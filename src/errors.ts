@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'snapshot-incompatible'
   | 'store-unavailable'
   | 'volume-taken'
+  | 'volume-missing'
   | 'cancelled'
   | 'internal';
 

@@ -24,6 +24,7 @@ import {
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
 import { parseStore, type StoreLocation } from './stores/location.ts';
 
+export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
 export type { ExtraVolume } from './setting-values.ts';
 
 /** The inputs of the root action, which are the flags of `snapvol start`. */
@@ -217,7 +218,10 @@ export function parseCopySettings(raw: RawInputs, context: SettingsContext): Cop
   return settings;
 }
 
-function readCopySettings({ read, problems }: Reader, context: SettingsContext): CopySettings {
+export function readCopySettings(
+  { read, problems }: Reader,
+  context: SettingsContext,
+): CopySettings {
   const quiesce = read('quiesce', oneOf(quiesceMethods), 'stop');
   const beforeCopy = read('before-copy', text, undefined);
   const afterCopy = read('after-copy', text, undefined);
@@ -237,14 +241,14 @@ function readCopySettings({ read, problems }: Reader, context: SettingsContext):
   };
 }
 
-type Reader = ReturnType<typeof readerOf>;
+export type Reader = ReturnType<typeof readerOf>;
 
 /** Reads inputs one by one; what is wrong with them is noted in `problems`. */
-function readerOf(raw: RawInputs) {
+export function readerOf(raw: Readonly<Partial<Record<string, string>>>) {
   const problems: string[] = [];
 
   /** The parsed input, or `fallback` when it is not given or cannot be read (the problem is noted). */
-  function read<T, F>(name: InputName, parse: (text: string) => T, fallback: F): T | F {
+  function read<T, F>(name: string, parse: (text: string) => T, fallback: F): T | F {
     const text = raw[name]?.trim() ?? '';
     if (text === '') return fallback;
     return attempt(
@@ -265,7 +269,7 @@ function readerOf(raw: RawInputs) {
   return { problems, read, attempt };
 }
 
-function invalidSettings(problems: readonly string[]): AppError {
+export function invalidSettings(problems: readonly string[]): AppError {
   return new AppError(
     'invalid-settings',
     problems.length === 1

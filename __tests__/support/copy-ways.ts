@@ -81,7 +81,7 @@ export class CopyBench implements AsyncDisposable {
   }
 
   target(volume: string, image: string): CopyTarget {
-    return { volume, image, labels: this.volumes.labels };
+    return { storage: { type: 'volume', source: volume }, image, labels: this.volumes.labels };
   }
 
   archive(): string {

@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** What each layer may import, itself included. `:interface` is what a folder shows to others. */
 const interfaces = ['engines:interface', 'runtime:interface', 'stores:interface'];
-const edge = ['base', 'snapshot', 'settings', 'compose', 'usecases', ...interfaces];
+const edge = ['base', 'snapshot', 'settings', 'volume-settings', 'compose', 'usecases', ...interfaces];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
   snapshot: ['base', 'snapshot'],
@@ -21,6 +21,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   stores: ['base', 'snapshot', 'stores', 'stores:interface'],
   engines: ['base', 'snapshot', 'engines', ...interfaces],
   settings: ['base', 'snapshot', 'engines:table', 'setting-values', ...interfaces],
+  'volume-settings': ['base', 'snapshot', 'settings', 'setting-values', ...interfaces],
   'setting-values': ['base', 'snapshot', ...interfaces],
   'engines:table': ['base', 'snapshot', 'engines', ...interfaces],
   usecases: ['base', 'snapshot', 'settings', 'usecases', ...interfaces],
@@ -44,9 +45,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 const interfaceFiles = [
   'engines/engine.ts',
   'runtime/runtime.ts',
+  'runtime/fresh.ts',
   'runtime/health.ts',
   'runtime/labels.ts',
   'runtime/small-tar.ts',
+  'runtime/staging.ts',
   'runtime/script.ts',
   'runtime/volume-copier.ts',
   'stores/location.ts',
@@ -104,7 +107,7 @@ function target(from: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : specifier;
 }
 
-const baseFiles = ['errors.ts', 'log.ts', 'clock.ts', 'format.ts', 'paths.ts', 'version.ts'];
+const baseFiles = ['errors.ts', 'log.ts', 'clock.ts', 'format.ts', 'paths.ts', 'process-identity.ts', 'version.ts'];
 
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return 'base';

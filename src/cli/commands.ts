@@ -28,6 +28,7 @@ export const commandNames = [
   'stop',
   'save',
   'restore',
+  'recover',
   'list',
   'inspect',
   'verify',
@@ -134,27 +135,68 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'save',
-    argument: { name: 'NAME', required: true },
-    about: 'snapshot what a started database holds now, under a key',
+    argument: { name: 'NAME', required: false },
+    about: 'snapshot a started database, or the volumes of any container, project or list',
     notes:
-      'The database is stopped for the copy (see --quiesce) and started again. A key that has a snapshot is refused.',
+      'NAME alone is a database that "start" has started. With --volumes, --container or --compose-project it is only ' +
+      'how the snapshot is called. Every running container that writes to a volume is stopped for the copy (see ' +
+      '--quiesce), those that depend on others first, and started again, whatever happens. A key that has a snapshot ' +
+      'is refused.',
     flags: [
       { name: 'key', value: 'KEY', about: 'key of the new snapshot (required)' },
+      {
+        name: 'volumes',
+        value: 'VOLUME',
+        repeatable: true,
+        about: 'a volume, or a folder of the host (/PATH, ./PATH)',
+      },
+      { name: 'container', value: 'NAME', about: 'a container: all its volumes' },
+      {
+        name: 'compose-project',
+        value: 'PROJECT',
+        about: 'a project of docker compose: all its volumes',
+      },
+      { name: 'include-binds', about: 'also folders of the host that are mounted' },
+      { name: 'overwrite', about: 'replace a snapshot that has this key' },
+      {
+        name: 'image',
+        value: 'IMAGE',
+        about: "image of the helper container that copies (the containers' own)",
+      },
+      ...flags('user', 'password', 'database').map((flag) => ({
+        ...flag,
+        about: "login, where a container's environment does not tell it",
+      })),
       ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
-    example: 'snapvol save shop --key shop-before-migration',
+    example:
+      'snapvol save shop --key shop-before-migration\n  $ snapvol save --compose-project shop --key shop-stack',
   },
   {
     name: 'restore',
     argument: key,
-    about: 'make new volumes with what a snapshot holds',
-    notes: `${prefix} All or nothing; a volume that exists is refused. The volumes are yours: "stop" leaves them.`,
+    about: 'make volumes with what a snapshot holds',
+    notes:
+      `${prefix} Volumes get the names, labels and options that they had. All or nothing; one that exists and is not ` +
+      'empty is refused. The volumes are yours: "stop" leaves them.',
     flags: [
       {
         name: 'volume',
         value: 'NAME',
-        about: "name of the new volume; the snapshot's extra volumes get NAME-<extra>",
+        about:
+          "name of a database's volume, its extra ones get NAME-<extra>; or of the only volume",
+      },
+      {
+        name: 'rename',
+        value: 'OLD=NEW',
+        repeatable: true,
+        about: 'another volume, or a folder of the host, for one of the snapshot',
+      },
+      { name: 'include-binds', about: 'fill folders of the host that the snapshot names' },
+      {
+        name: 'overwrite',
+        about: 'replace what volumes hold, when all of the new content is there and verified',
       },
       {
         name: 'image',
@@ -164,6 +206,22 @@ export const commands: readonly Command[] = [
       ...flags('store', 'copy'),
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
+  },
+  {
+    name: 'recover',
+    about: 'repair what a killed snapvol has left: stopped containers, half restores, helpers',
+    notes:
+      'Every command that uses the container engine does this first, and says what it has repaired. Nothing that a ' +
+      'living process is at is touched.',
+    flags: [
+      {
+        name: 'force',
+        about:
+          'also what processes elsewhere have left: another host, or before a restart of this one',
+      },
+      ...flags('wait-timeout'),
+    ],
+    example: 'snapvol recover',
   },
   {
     name: 'list',

@@ -20,6 +20,7 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'snapshot-incompatible': 16,
   'store-unavailable': 17,
   'hook-failed': 18,
+  'volume-missing': 19,
   /** As a shell has it for a process that SIGINT ended. */
   cancelled: 130,
 };

@@ -4,6 +4,8 @@ import { writersOf } from '../snapshot/contents.ts';
 import type { DatabaseManifest, Writer } from '../snapshot/manifest.ts';
 import type { Removed } from '../usecases/remove.ts';
 import type { StartReport } from '../usecases/report.ts';
+import type { RecoverReport } from '../usecases/recover.ts';
+import type { SaveVolumesReport } from '../usecases/save-volumes.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
 import type { SaveReport } from '../usecases/save.ts';
 import type { SnapshotDetails, SnapshotSummary, VerifyReport } from '../usecases/stored.ts';
@@ -81,12 +83,33 @@ export function saveView(report: SaveReport): View {
   };
 }
 
+export function saveVolumesView(report: SaveVolumesReport): View {
+  const { key, store, volumes, changedPorts, snapshot, seconds } = report;
+  const count = volumes.length === 1 ? '1 volume' : `${volumes.length} volumes`;
+  const lines = [
+    `saved ${key} to ${store}: ${count}, ${formatBytes(snapshot.sizeBytes)} in ${seconds.total} s`,
+    ...changedPorts.map(
+      ({ container, port, before, after }) => `port ${port} of ${container}: ${before} -> ${after}`,
+    ),
+  ];
+  return { text: lines.join('\n'), json: report };
+}
+
+export function recoverView(report: RecoverReport): View {
+  const lines = [
+    ...report.repaired.map((line) => `repaired: ${line}`),
+    ...report.left.map((line) => `left alone: ${line} (--force takes it, too)`),
+    ...report.failed.map((line) => `could not be repaired: ${line}`),
+  ];
+  return { text: lines.join('\n') || 'nothing to repair', json: report };
+}
+
 export function restoreView(report: RestoreReport): View {
   const rows = report.volumes.map(({ name, volume, mountPath, sizeBytes }) => [
     volume,
     name,
     formatBytes(sizeBytes),
-    mountPath,
+    mountPath ?? '?',
   ]);
   return { text: table(['VOLUME', 'HOLDS', 'SIZE', 'WAS MOUNTED AT'], rows), json: report };
 }

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-import { composeSnapshotTools, composeStoreTools, composeTools } from '../compose.ts';
+import {
+  composeSnapshotTools,
+  composeStoreTools,
+  composeTools,
+  type Composition,
+} from '../compose.ts';
 import { AppError } from '../errors.ts';
 import {
   inputNames,
@@ -9,18 +14,27 @@ import {
   type CopySettings,
   type RawInputs,
 } from '../settings.ts';
-import type { SnapshotTools } from '../usecases/context.ts';
+import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
+import { recover, repair } from '../usecases/recover.ts';
 import { restore } from '../usecases/restore.ts';
+import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
 import { start } from '../usecases/start.ts';
 import { requireNameFree } from '../usecases/started.ts';
 import { stop } from '../usecases/stop.ts';
 import {
+  findSnapshot,
   inspectSnapshot,
   listSnapshots,
   removeSnapshot,
   verifySnapshot,
 } from '../usecases/stored.ts';
+import {
+  hasSources,
+  parseRestoreSettings,
+  parseSaveSettings,
+  saveRequest,
+} from '../volume-settings.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
 import * as views from './output.ts';
@@ -37,34 +51,45 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     const settings = parseSettings({ ...inputsOf(given), ...nameOf(given) }, around);
     const owner = { run: randomUUID(), name: settings.name, scope };
     const who = { owner, provenance: from('start'), cwd: around.cwd, untrusted: undefined };
-    await using composed = await composeStoreTools(around, settings.copy, settings.store);
+    await using composed = await composeRepaired(around, settings.copy, settings.store, signal);
     await requireNameFree(composed.tools.runtime, owner, signal);
     const report = await start(composed.tools, settings, who, signal);
     for (const line of views.startLines(report)) around.log.info(line);
     return views.startView(report);
   },
 
-  async stop({ argument: name }, around) {
+  async stop({ argument: name }, around, signal) {
     await using composed = await composeTools(around, 'auto');
+    await repair(composed.tools, signal);
     return views.stopView(name, await stop(composed.tools, { scope, name }));
   },
 
   async save(given, around, signal) {
-    const settings = copySettings(given, around);
-    const { key } = settings;
+    const settings = parseSaveSettings({ ...given.values, ...nameOf(given) }, around);
+    const { key, store, copy } = settings.copy;
     if (key === undefined) throw missing('key', 'save');
-    const request = { scope, name: given.argument, key, settings, provenance: from('save') };
-    await using composed = await composeStoreTools(around, settings.copy, settings.store);
-    return views.saveView(await save(composed.tools, request, signal));
+    const request = { ...saveRequest(settings), key, provenance: from('save') };
+    await using composed = await composeRepaired(around, copy, store, signal);
+    return hasSources(settings)
+      ? views.saveVolumesView(await saveVolumes(composed.tools, request, signal))
+      : views.saveView(await save(composed.tools, { ...request, scope }, signal));
   },
 
   async restore(given, around, signal) {
-    const settings = copySettings(given, around);
-    const { volume, image } = given.values;
-    if (volume === undefined) throw missing('volume', 'restore');
-    const request = { scope, key: given.argument, volume, image };
-    await using composed = await composeStoreTools(around, settings.copy, settings.store);
-    return views.restoreView(await restore(composed.tools, request, signal));
+    const settings = parseRestoreSettings(given.values, around);
+    const { store, copy } = settings.copy;
+    await using composed = await composeRepaired(around, copy, store, signal);
+    const { tools } = composed;
+    const found = await findSnapshot(tools.store, given.argument, signal);
+    return views.restoreView(await restore(tools, found, { ...settings, scope }, signal));
+  },
+
+  async recover({ values }, around, signal) {
+    const { waitTimeoutMs } = parseCopySettings(values, around);
+    const request = { force: values['force'] === 'true', waitTimeoutMs };
+    await using composed = await composeTools(around, 'auto');
+    const report = await recover(composed.tools, request, signal);
+    return views.recoverView(report);
   },
 
   list: (given, around, signal) =>
@@ -87,6 +112,23 @@ export const runs: Readonly<Record<CommandName, Run>> = {
       views.removeView(await removeSnapshot(tools, given.argument, signal)),
     ),
 };
+
+/** Tools, after what killed processes have left is repaired. */
+async function composeRepaired(
+  around: CliSurroundings,
+  copy: CopySettings['copy'],
+  store: CopySettings['store'],
+  signal: AbortSignal,
+): Promise<Composition<StoreTools>> {
+  const composed = await composeStoreTools(around, copy, store);
+  try {
+    await repair(composed.tools, signal);
+    return composed;
+  } catch (error) {
+    await composed[Symbol.asyncDispose]();
+    throw error;
+  }
+}
 
 async function withSnapshots(
   given: Given,

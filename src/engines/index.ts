@@ -7,6 +7,8 @@ import { postgres } from './postgres.ts';
 import { presets } from './presets.ts';
 import { redis, valkey } from './redis.ts';
 
+export { credentialsIn, unknownProgram } from './foreign.ts';
+
 /** One row an engine. */
 const engines: readonly Engine[] = [postgres, mysql, mariadb, mongodb, redis, valkey];
 
@@ -43,6 +45,23 @@ export function chooseEngine(
     { hint: `Set "engine" to one of: ${engineIds.join(', ')}` },
   );
 }
+
+/** The engine whose image this is, `undefined` for any other program. */
+export function engineOf(image: string): Engine | undefined {
+  const repository = repositoryName(image);
+  const preset = presets.find(({ imageNames }) => imageNames.includes(repository));
+  return (
+    engines.find(({ imageNames }) => imageNames.includes(repository)) ??
+    (preset && genericEngine(noOptions, preset))
+  );
+}
+
+const noOptions: GenericOptions = {
+  dataPath: undefined,
+  port: undefined,
+  readyCommand: undefined,
+  url: undefined,
+};
 
 function refuseOptions({ id }: Engine, options: GenericOptions): void {
   const given = [

@@ -44,9 +44,12 @@ export async function askVersion(docker: Docker, timeoutMs: number): Promise<Doc
   }
 }
 
-/** Pulls an image. The engine reports a failure inside the progress stream: one JSON object on each line. */
 export async function pull(docker: Docker, name: string, signal?: AbortSignal): Promise<void> {
-  const progress = await docker.pull(name, { ...abortable(signal) });
+  await refuseFailure(await docker.pull(name, { ...abortable(signal) }));
+}
+
+/** The engine reports a failure inside the progress stream: one JSON object on each line. */
+export async function refuseFailure(progress: NodeJS.ReadableStream): Promise<void> {
   for (const line of linesOf(await text(progress))) {
     if (line === '') continue;
     const { error } = JSON.parse(line) as { error?: string };

@@ -1,11 +1,39 @@
 import type Docker from 'dockerode';
 
-import type { ContainerSpec, ContainerState, ImageFacts, Labels, Mount } from './runtime.ts';
+import type {
+  ContainerSpec,
+  ContainerState,
+  ImageFacts,
+  Labels,
+  Mount,
+  PublishedPorts,
+  VolumeInfo,
+} from './runtime.ts';
 
 // Between our words and the engine's JSON. What is empty is null in Go; the types of dockerode do not say so.
 
 export function labelsOf(labels: Labels | null): Labels {
   return labels ?? {};
+}
+
+export function volumeInfo(info: Docker.VolumeInspectInfo): VolumeInfo {
+  // Named so by Go's templates, and null where there are none.
+  const { Options: options } = info as { Options: Record<string, string> | null };
+  return {
+    name: info.Name,
+    labels: labelsOf(info.Labels),
+    driver: info.Driver,
+    options: options ?? {},
+  };
+}
+
+/** From the header of an answer: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ContainerArchiveInfo */
+export function typeInHeader(answer: unknown): 'folder' | 'file' {
+  const { headers } = answer as { headers: Readonly<Record<string, string>> };
+  const text = Buffer.from(headers['x-docker-container-path-stat'] ?? '', 'base64').toString();
+  const { mode } = JSON.parse(text) as { mode: number };
+  // The top bit of Go's fs.FileMode, a number without a sign.
+  return mode >= 2 ** 31 ? 'folder' : 'file';
 }
 
 function keysOf(value: object | null | undefined): string[] {
@@ -70,16 +98,78 @@ export function containerState(info: Docker.ContainerInspectInfo): ContainerStat
     autoRemove: info.HostConfig.AutoRemove ?? false,
     hostPort: hostPort === undefined ? undefined : Number(hostPort),
     labels: labelsOf(info.Config.Labels),
-    // The engine lists them in any order, another one each time.
-    mounts: info.Mounts.map((mount): Mount => ({
-      type: mount.Type === 'bind' ? 'bind' : 'volume',
-      source: mount.Name ?? mount.Source,
-      target: mount.Destination,
-      readOnly: !mount.RW,
-    })).sort((a, b) => (a.target < b.target ? -1 : 1)),
+    mounts: mountsOf(info),
     image: info.Config.Image,
+    imageId: info.Image,
     env: parseEnv(info.Config.Env),
+    command: [info.Path, ...info.Args],
+    publishedPorts: publishedPorts(ports),
+    everStarted: info.State.StartedAt !== neverStarted,
+    ...needsOf(info),
+    // A cast: the types do not know these.
+    ...stopOf(info.Config as StopConfig),
+    health: healthOf(info.State.Health?.Status),
+    restartPolicy: {
+      name: info.HostConfig.RestartPolicy?.Name || 'no',
+      maximumRetryCount: info.HostConfig.RestartPolicy?.MaximumRetryCount ?? 0,
+    },
   };
+}
+
+const neverStarted = '0001-01-01T00:00:00Z';
+
+interface StopConfig {
+  readonly StopSignal?: string;
+  readonly StopTimeout?: number | null;
+}
+
+function stopOf({ StopSignal, StopTimeout }: StopConfig) {
+  return {
+    stopSignal: StopSignal || 'SIGTERM',
+    stopTimeoutMs: typeof StopTimeout === 'number' ? StopTimeout * 1000 : undefined,
+  };
+}
+
+/** Volumes and folders of the host; what lies in memory (tmpfs) is nobody's data. The engine lists them in any order. */
+function mountsOf({ Mounts }: Docker.ContainerInspectInfo): Mount[] {
+  return Mounts.flatMap(({ Type, Name, Source, Destination, RW }): Mount[] => {
+    const mount = { target: Destination, readOnly: !RW };
+    if (Type === 'bind') return [{ type: 'bind', source: Source, ...mount }];
+    return Type === 'volume' ? [{ type: 'volume', source: Name ?? Source, ...mount }] : [];
+  }).sort((a, b) => (a.target < b.target ? -1 : 1));
+}
+
+function publishedPorts(
+  ports: Record<string, { HostIp?: string; HostPort: string }[] | null> | null,
+): PublishedPorts {
+  return Object.fromEntries(
+    Object.entries(ports ?? {}).flatMap(([port, bindings]) =>
+      bindings?.length
+        ? [[port, bindings.map(({ HostIp, HostPort }) => `${HostIp ?? ''}:${HostPort}`).sort()]]
+        : [],
+    ),
+  );
+}
+
+/** `--link`, `--volumes-from`, and namespaces of others (`--network container:NAME`). */
+function needsOf({ HostConfig }: Docker.ContainerInspectInfo) {
+  const { Links, VolumesFrom, NetworkMode, PidMode, IpcMode } = HostConfig as {
+    Links?: string[] | null;
+    VolumesFrom?: string[] | null;
+    NetworkMode?: string;
+    PidMode?: string;
+    IpcMode?: string;
+  };
+  const joins = [NetworkMode, PidMode, IpcMode].flatMap((mode) =>
+    mode?.startsWith('container:') ? [mode.slice('container:'.length)] : [],
+  );
+  const linked = (Links ?? []).map((link) => link.replace(/^\//, '').replace(/:.*$/, ''));
+  const sharing = (VolumesFrom ?? []).map((from) => from.replace(/:(ro|rw|z|Z)$/, ''));
+  return { needs: [...linked, ...sharing, ...joins], joins };
+}
+
+function healthOf(status: string | undefined): ContainerState['health'] {
+  return status === 'starting' || status === 'healthy' || status === 'unhealthy' ? status : 'none';
 }
 
 /** @param address where the port is published */
@@ -103,9 +193,10 @@ export function createOptions(
         Source: mount.source,
         Target: mount.target,
         ReadOnly: mount.readOnly ?? false,
-        ...(mount.noCopy && {
-          VolumeOptions: { NoCopy: true, Labels: {}, DriverConfig: { Name: '', Options: {} } },
-        }),
+        ...(mount.noCopy &&
+          mount.type === 'volume' && {
+            VolumeOptions: { NoCopy: true, Labels: {}, DriverConfig: { Name: '', Options: {} } },
+          }),
       })),
       ...(port && {
         PortBindings: { [port]: [{ HostIp: address.hostIp, HostPort: String(address.hostPort) }] },

@@ -2,7 +2,15 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
 import { AppError } from '../errors.ts';
-import { abortable, askVersion, createClient, pull, upload, waitForEnd } from './docker-client.ts';
+import {
+  abortable,
+  askVersion,
+  createClient,
+  pull,
+  refuseFailure,
+  upload,
+  waitForEnd,
+} from './docker-client.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
 import {
@@ -11,10 +19,12 @@ import {
   envList,
   imageFacts,
   labelFilter,
-  labelsOf,
+  typeInHeader,
+  volumeInfo,
   withTag,
 } from './docker-shapes.ts';
 import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
+import { emptyTar } from './small-tar.ts';
 import type { ContainerRuntime, ContainerSpec, ContainerState, VolumeInfo } from './runtime.ts';
 
 const execOutputLimitBytes = 64 * 1024;
@@ -78,7 +88,7 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
     const found = await find(`look for the volume ${name}`, signal, () =>
       docker.getVolume(name).inspect({ ...abortable(signal) }),
     );
-    return found && { name: found.Name, labels: labelsOf(found.Labels) };
+    return found && volumeInfo(found);
   }
 
   async function inspectContainer(
@@ -155,14 +165,40 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
       return imageFacts(reference, await call(`read the image ${name}`, signal, inspect));
     },
 
-    async createVolume(name, labels, signal) {
+    async importEmptyImage(reference) {
+      const at = reference.lastIndexOf(':');
+      await call(`make the image ${reference}`, undefined, async () => {
+        const progress = await docker.importImage(emptyTar(), {
+          repo: reference.slice(0, at),
+          tag: reference.slice(at + 1),
+        });
+        await refuseFailure(progress);
+      });
+    },
+
+    async removeImage(reference) {
+      await find(`remove the image ${reference}`, undefined, async () => {
+        try {
+          await docker.getImage(reference).remove();
+        } catch (error) {
+          if (statusOf(error) !== 409) throw error; // 409: a container uses it
+        }
+      });
+    },
+
+    async createVolume(name, labels, signal, driver) {
       // The engine answers "created" for a volume that is already there: look first, and compare labels after.
       const taken = new AppError('volume-taken', `a volume named ${name} already exists`, {
         hint: 'It is left as it is. Choose another name, or remove it yourself with "docker volume rm"',
       });
       if (await findVolume(name, signal)) throw taken;
       await call(`create the volume ${name}`, signal, () =>
-        docker.createVolume({ Name: name, Labels: { ...labels }, ...abortable(signal) }),
+        docker.createVolume({
+          Name: name,
+          Labels: { ...labels },
+          ...(driver && { Driver: driver.driver, DriverOpts: { ...driver.options } }),
+          ...abortable(signal),
+        }),
       );
       const made = await findVolume(name, signal);
       if (!made || Object.entries(labels).some(([label, value]) => made.labels[label] !== value))
@@ -175,10 +211,7 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
           filters: labelFilter(labels),
           ...abortable(signal),
         } as object);
-        return ((Volumes as typeof Volumes | null) ?? []).map((v) => ({
-          name: v.Name,
-          labels: labelsOf(v.Labels),
-        }));
+        return ((Volumes as typeof Volumes | null) ?? []).map(volumeInfo);
       }),
 
     async removeVolume(name) {
@@ -229,6 +262,13 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
           if (statusOf(error) !== 304) throw error; // 304: it had stopped already
         }
         return (await container.inspect()).State.ExitCode;
+      }),
+
+    setRestartPolicy: (id, { name, maximumRetryCount }) =>
+      call('change how the container is restarted', undefined, async () => {
+        await docker.getContainer(id).update({
+          RestartPolicy: { Name: name, MaximumRetryCount: maximumRetryCount },
+        });
       }),
 
     pauseContainer: (id) =>
@@ -290,6 +330,13 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
           exitCode: ExitCode ?? -1,
           output: output.subarray(-execOutputLimitBytes).toString('utf8'),
         };
+      }),
+
+    typeOf: (id, path, signal) =>
+      find(`look at ${path} in the container`, signal, async () => {
+        const container = docker.getContainer(id);
+        const answer = (await container.infoArchive({ path, ...abortable(signal) })) as unknown;
+        return typeInHeader(answer);
       }),
 
     getArchive: (id, path, signal) =>

@@ -3,7 +3,10 @@ import { AppError, messageOf } from '../errors.ts';
 import type { ContainerRuntime } from './runtime.ts';
 
 const pauseMs = 100;
-const ready = 'ready';
+/** The answer of a server that serves. */
+export const ready = 'ready';
+/** How long one that serves may take for it. */
+const answerTimeoutMs = 10_000;
 const neverAsked = 'none';
 /** How much of a container's log an error carries. */
 export const logTailLines = 30;
@@ -55,6 +58,16 @@ export async function waitUntilReady(
     if (clock.now() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
     await clock.sleep(pauseMs, signal);
   }
+}
+
+/** As {@link waitUntilReady}, but once: {@link ready}, or what it said instead. */
+export function askOnce(
+  runtime: ContainerRuntime,
+  id: string,
+  readiness: Readiness,
+  signal: AbortSignal,
+): Promise<string> {
+  return ask(runtime, id, readiness, answerTimeoutMs, signal);
 }
 
 /** `ready`, or what the command said. A command that hangs is given up at the deadline. */

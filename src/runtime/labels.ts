@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
+import { thisProcess } from '../process-identity.ts';
 import type { Labels } from './runtime.ts';
 
 const prefix = 'dev.snapvol.';
 
 /** What something was made for. */
-export type Purpose = 'database' | 'volume' | 'copy' | 'restored';
+export type Purpose =
+  'database' | 'volume' | 'copy' | 'restored' | 'suspended' | 'restoring' | 'committed';
 
 /** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
 export interface Owner {
@@ -46,13 +48,38 @@ export function restoredLabels(scope: string, key: string): Labels {
   return withPurpose({ ...scopeLabels(scope), [`${prefix}key`]: key }, 'restored');
 }
 
+/** For a container that copies: when its process is gone, nobody needs it. */
+export function copyLabels(labels: Labels): Labels {
+  return { ...withPurpose(labels, 'copy'), [makerLabel]: thisProcess() };
+}
+
 export function withPurpose(labels: Labels, purpose: Purpose): Labels {
   return { ...labels, [`${prefix}purpose`]: purpose };
 }
 
+/** Without our own, which say what we do with it. */
+export function foreignLabels(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => !name.startsWith(prefix)));
+}
+
+/** Finds everything of one purpose, whoever made it. */
+export function purposeLabels(purpose: Purpose): Labels {
+  return { [`${prefix}purpose`]: purpose };
+}
+
 /** For a container that copies: another one each time, so that one left behind by a killed process is in nobody's way. */
-export function helperName(volume: string, direction: 'save' | 'restore'): string {
-  return `${volume}-${direction}-${randomBytes(4).toString('hex')}`;
+export function helperName(source: string, what: string): string {
+  // A folder's path is no name.
+  const name = source.replaceAll(/[^a-zA-Z0-9_.-]+/g, '-').replace(/^[^a-zA-Z0-9]+/, '') || 'root';
+  return `${name.slice(-80).replace(/^[^a-zA-Z0-9]+/, '')}-${what}-${randomBytes(4).toString('hex')}`;
+}
+
+/** On what stands for unfinished work: the process that is at it, and the work as JSON. */
+export const makerLabel = `${prefix}maker`;
+export const workLabel = `${prefix}work`;
+/** On what one `restore` makes: which one. */
+export function taskLabels(task: string): Labels {
+  return { [`${prefix}task`]: task };
 }
 
 /** What a volume is called in a bundle (`data`, or its name in `volumes-extra`), and where it is mounted. */

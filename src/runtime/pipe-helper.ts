@@ -109,20 +109,14 @@ function helperSpec(
   direction: 'save' | 'restore',
 ): ContainerSpec {
   return {
-    name: helperName(target.volume, direction),
+    name: helperName(target.storage.source, direction),
     image: target.image,
     labels: target.labels,
-    env: helperEnv,
+    env: { ...helperEnv, FOLDER: target.folder ?? '.' },
     entrypoint: ['sh', '-c', scripts[direction]],
     user: '0:0',
     mounts: [
-      {
-        type: 'volume',
-        source: target.volume,
-        target: '/volume',
-        readOnly: direction === 'save',
-        noCopy: true,
-      },
+      { ...target.storage, target: '/volume', readOnly: direction === 'save', noCopy: true },
       { type: 'bind', source: scratch, target: '/scratch' },
     ],
     confinedTo: capabilities[direction],

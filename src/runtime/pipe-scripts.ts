@@ -36,7 +36,7 @@ const restore = `${shared}
 exec 3</scratch/in >/scratch/out
 ${flavour}
 exec >/dev/null
-cd /volume
+cd "/volume/$FOLDER"
 exec tar --extract --file=- --preserve-permissions --same-owner --numeric-owner \\
   --acls --xattrs --xattrs-include='user.*' <&3`;
 

@@ -62,6 +62,15 @@ export interface ContainerSpec {
   readonly confinedTo?: readonly string[];
 }
 
+/** Whether the engine starts a container again that has ended, as `docker run --restart` has it. */
+export interface RestartPolicy {
+  readonly name: string;
+  readonly maximumRetryCount: number;
+}
+
+/** `hostPort` as text `ADDRESS:PORT`, by the container's port (`5432/tcp`). */
+export type PublishedPorts = Readonly<Record<string, readonly string[]>>;
+
 export interface ContainerState {
   readonly id: string;
   readonly name: string;
@@ -79,12 +88,34 @@ export interface ContainerState {
   readonly hostPort: number | undefined;
   readonly labels: Labels;
   readonly mounts: readonly Mount[];
+  /** As it was named when the container was made. */
   readonly image: string;
-  /** Holds passwords: never to be printed. */
+  readonly imageId: string;
+  /** Holds passwords: never to be printed. So does `command`. */
   readonly env: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+  readonly publishedPorts: PublishedPorts;
+  /** False for one that was created and never ran. */
+  readonly everStarted: boolean;
+  /** Names, ids or beginnings of ids of containers that must be there before it. */
+  readonly needs: readonly string[];
+  /** Those of `needs` whose network or processes it shares: it cannot go on when they have ended. */
+  readonly joins: readonly string[];
+  readonly stopSignal: string;
+  /** Given for this container; absent: the engine's default. */
+  readonly stopTimeoutMs: number | undefined;
+  /** `none` for a container without a health check. */
+  readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
+  readonly restartPolicy: RestartPolicy;
 }
 
-export interface VolumeInfo {
+/** How a volume is made: `docker volume create --driver ... --opt ...`. */
+export interface VolumeDriver {
+  readonly driver: string;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+export interface VolumeInfo extends VolumeDriver {
   readonly name: string;
   readonly labels: Labels;
 }
@@ -107,8 +138,21 @@ export interface ContainerRuntime {
   /** Pulls the image when it is not there. @throws `image-unavailable` */
   ensureImage(reference: string, signal?: AbortSignal, onPull?: () => void): Promise<ImageFacts>;
 
+  /**
+   * A new image with nothing in it, for containers that are never started. The engine chooses its architecture.
+   * @param reference a name that no image has
+   */
+  importEmptyImage(reference: string): Promise<void>;
+  /** The name goes; the image with its last one. Does nothing while a container uses it. */
+  removeImage(reference: string): Promise<void>;
+
   /** @throws `volume-taken` when a volume of that name exists. */
-  createVolume(name: string, labels: Labels, signal?: AbortSignal): Promise<void>;
+  createVolume(
+    name: string,
+    labels: Labels,
+    signal?: AbortSignal,
+    driver?: VolumeDriver,
+  ): Promise<void>;
   findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined>;
   listVolumes(labels: Labels, signal?: AbortSignal): Promise<readonly VolumeInfo[]>;
   removeVolume(name: string): Promise<void>;
@@ -119,6 +163,7 @@ export interface ContainerRuntime {
   startContainer(id: string, signal?: AbortSignal): Promise<void>;
   /** Sends the image's own stop signal, then kills after `graceMs`. Resolves with the exit code (137: killed). */
   stopContainer(id: string, graceMs: number): Promise<number>;
+  setRestartPolicy(id: string, policy: RestartPolicy): Promise<void>;
   /** Freezes all processes of a running container. */
   pauseContainer(id: string): Promise<void>;
   /** Does nothing when it is not paused. */
@@ -126,7 +171,7 @@ export interface ContainerRuntime {
   /** Resolves with the exit code when the container is no longer running. */
   waitForExit(id: string, signal?: AbortSignal): Promise<number>;
   inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerState | undefined>;
-  /** Running and stopped ones that carry all of `labels`. */
+  /** Running and stopped ones that carry all of `labels`; with none given, all there are. */
   listContainers(labels: Labels, signal?: AbortSignal): Promise<readonly ContainerState[]>;
   /** Kills it if it runs. Its anonymous volumes go with it, named ones stay. */
   removeContainer(id: string): Promise<void>;
@@ -139,6 +184,8 @@ export interface ContainerRuntime {
     signal?: AbortSignal,
   ): Promise<ExecResult>;
 
+  /** What is at `path`, links followed. `undefined` when there is nothing. Works on stopped containers. */
+  typeOf(id: string, path: string, signal?: AbortSignal): Promise<'folder' | 'file' | undefined>;
   /** A tar stream of `path`. `undefined` when there is nothing at `path`. Works on stopped containers. */
   getArchive(id: string, path: string, signal?: AbortSignal): Promise<Readable | undefined>;
   /** Extracts a tar stream into the folder `path`. Works on created containers. */

@@ -2,6 +2,13 @@ import { Readable, type Writable } from 'node:stream';
 
 import { extract, pack } from 'tar-stream';
 
+/** A tar with nothing in it. */
+export function emptyTar(): Readable {
+  const tar = pack();
+  tar.finalize();
+  return Readable.from(tar);
+}
+
 /** Regular files as a tar to be extracted at `/`: they land in `folder`, by their base names. */
 export function packFiles(
   folder: string,
@@ -16,10 +23,17 @@ export function packFiles(
   return Readable.from(tar);
 }
 
-/**
- * The first `limitBytes` of the first regular file of a tar; `undefined` where there is none. What follows is not read.
- */
-export async function extractHead(tar: Readable, limitBytes: number): Promise<Buffer | undefined> {
+export interface TarEntry {
+  /** Relative to what was packed, whose own entry has an empty one. */
+  readonly path: string;
+  readonly type: string;
+  readonly linkName: string;
+  /** To be read, or left, before the next entry is asked for. */
+  readonly content: AsyncIterable<Buffer>;
+}
+
+/** The entries of a tar one by one. Whoever stops early reads no more of it. */
+export async function* listEntries(tar: Readable): AsyncGenerator<TarEntry> {
   const reader = extract();
   tar
     .on('error', (error) => {
@@ -28,15 +42,28 @@ export async function extractHead(tar: Readable, limitBytes: number): Promise<Bu
     .pipe(reader as unknown as Writable);
   try {
     for await (const entry of reader) {
-      // A cast: its types do not say that an entry yields buffers.
-      if (entry.header.type === 'file')
-        return await headOf(entry as AsyncIterable<Buffer>, limitBytes);
+      const { name, type, linkname } = entry.header;
+      yield {
+        path: name.replace(/^(\.?\/)*/, '').replace(/^\.$|\/+$/, ''),
+        ...{ type, linkName: linkname },
+        // A cast: its types do not say that an entry yields buffers.
+        content: entry as AsyncIterable<Buffer>,
+      };
       entry.resume();
     }
-    return undefined;
   } finally {
     tar.destroy();
   }
+}
+
+/**
+ * The first `limitBytes` of the first regular file of a tar; `undefined` where there is none. What follows is not read.
+ */
+export async function extractHead(tar: Readable, limitBytes: number): Promise<Buffer | undefined> {
+  for await (const { type, content } of listEntries(tar)) {
+    if (type === 'file') return headOf(content, limitBytes);
+  }
+  return undefined;
 }
 
 async function headOf(file: AsyncIterable<Buffer>, limitBytes: number): Promise<Buffer> {

@@ -38,7 +38,7 @@ export async function saveArchive(
     if (!tar)
       throw new AppError(
         'copy-failed',
-        `the volume ${target.volume} is not readable in its helper container`,
+        `${target.storage.source} is not readable in its helper container`,
       );
     const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes);
     return { method: 'archive', ...written, notes: [...lostNotes, ...written.notes] };
@@ -54,11 +54,12 @@ export async function restoreArchive(
   onBytes?: OnBytes,
 ): Promise<void> {
   const created = await createHelper(runtime, target, 'restore', signal);
+  const folder = target.folder === undefined ? mountPoint : `${mountPoint}/${target.folder}`;
   await withResource(created, async (helper) => {
     const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
     const [read, put] = await Promise.allSettled([
       readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
-      runtime.putArchive(helper.id, mountPoint, upload, signal).catch((error: unknown) => {
+      runtime.putArchive(helper.id, folder, upload, signal).catch((error: unknown) => {
         // A failed put no longer reads: end the stream, so that the other side notices.
         upload.destroy();
         throw error;
@@ -67,7 +68,7 @@ export async function restoreArchive(
     if (read.status === 'rejected' && !(read.reason instanceof BrokenOff)) throw read.reason;
     if (put.status === 'rejected') throw copyFailed(target, put.reason);
     if (read.status === 'rejected') throw read.reason;
-    await setRoot(runtime, helper.id, read.value.root, signal);
+    await setRoot(runtime, helper.id, folder, read.value.root, signal);
   });
 }
 
@@ -78,12 +79,13 @@ export async function restoreArchive(
 async function setRoot(
   runtime: ContainerRuntime,
   id: string,
+  folder: string,
   root: readonly Buffer[],
   signal: AbortSignal,
 ): Promise<void> {
   const header = root.at(-1);
   if (!header) return;
-  const name = `${mountPoint.slice(1)}/`;
+  const name = `${folder.slice(1)}/`;
   const tar = Buffer.concat([
     ...root.slice(0, -1),
     renamed(header, name),
@@ -96,7 +98,7 @@ function copyFailed(target: CopyTarget, error: unknown): AppError {
   if (error instanceof AppError && error.code !== 'internal') return error;
   return new AppError(
     'copy-failed',
-    `could not fill the volume ${target.volume}: ${messageOf(error)}`,
+    `could not fill ${target.storage.source}: ${messageOf(error)}`,
     { cause: error },
   );
 }
@@ -110,19 +112,13 @@ async function createHelper(
   // Without the signal: an aborted request may leave a container whose id nobody knows.
   signal.throwIfAborted();
   const id = await runtime.createContainer({
-    name: helperName(target.volume, direction),
+    name: helperName(target.storage.source, direction),
     image: target.image,
     labels: target.labels,
     // Never started; an image without an entry point needs some name here all the same.
     entrypoint: ['never-started'],
     mounts: [
-      {
-        type: 'volume',
-        source: target.volume,
-        target: mountPoint,
-        readOnly: direction === 'save',
-        noCopy: true,
-      },
+      { ...target.storage, target: mountPoint, readOnly: direction === 'save', noCopy: true },
     ],
   });
   return { id, [Symbol.asyncDispose]: () => runtime.removeContainer(id) };

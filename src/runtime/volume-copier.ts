@@ -1,13 +1,18 @@
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
-import type { Labels } from './runtime.ts';
+import type { Labels, Mount } from './runtime.ts';
 
 export const copyMethods = ['pipe', 'archive'] as const;
 /** `pipe`: the image's own GNU tar through a FIFO. `archive`: the Engine's archive API. */
 export type CopyMethod = (typeof copyMethods)[number];
 
-/** Which volume, and which image to run or create the helper container from. */
+/** A volume, or a folder of the engine's host. */
+export type Storage = Pick<Mount, 'type' | 'source'>;
+
+/** What is copied or filled, and which image to run or create the helper container from. */
 export interface CopyTarget {
-  readonly volume: string;
+  readonly storage: Storage;
+  /** The folder in it that is filled instead of all of it, by its relative path. It must be there. */
+  readonly folder?: string;
   readonly image: string;
   /** Put on the helper container, so that it can be found and removed. */
   readonly labels: Labels;
@@ -53,14 +58,14 @@ export interface ExpectedArchive extends WrittenArchive {
 }
 
 /**
- * Copies whole volumes to archive files and back.
+ * Copies whole volumes, or folders of the host, to archive files and back.
  *
  * What must hold, for every implementation:
- * - The volume is a named one that nothing writes to; saving mounts it read-only.
+ * - The volume is one that exists and that nothing writes to; saving mounts it read-only.
  * - The same tree gives the same bytes.
  * - Owners (numbers), modes, hard links, symlinks, empty folders, names of any bytes and times (to the second) survive,
  *   the root folder's own owner and mode included. What else was not kept is in `notes`.
- * - `restore` fills an empty volume and returns only when the archive was exactly the expected one and all of it was
+ * - `restore` fills an empty volume, or an empty folder of one, and returns only when the archive was exactly the expected one and all of it was
  *   written; otherwise it throws `snapshot-corrupt` (wrong bytes) or `copy-failed`, and the caller throws the volume away.
  * - No container and no scratch file is left behind, whatever happens.
  */

@@ -50,14 +50,14 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
 
   /** One copy: of a volume that exists, and with every failure an AppError. */
   async function copy<T>(
-    { volume }: CopyTarget,
+    { storage: { type, source } }: CopyTarget,
     signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T> {
     try {
       // The engine makes a volume that is mounted and not there, empty and without labels.
-      if (!(await runtime.findVolume(volume, signal)))
-        throw new AppError('copy-failed', `there is no volume ${volume}`);
+      if (type === 'volume' && !(await runtime.findVolume(source, signal)))
+        throw new AppError('copy-failed', `there is no volume ${source}`);
       return await work();
     } catch (error) {
       // A copy that is cut off fails in many ways; they all mean this.
@@ -76,7 +76,7 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
 
   return {
     save(target, archiveFile, compression, signal) {
-      const onBytes = reporting(`saving ${target.volume}`);
+      const onBytes = reporting(`saving ${target.storage.source}`);
       const args = [options, target, archiveFile, compression, signal, onBytes] as const;
       return copy(target, signal, () =>
         choose(
@@ -88,7 +88,7 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
     },
 
     restore(target, archiveFile, expected, signal) {
-      const onBytes = reporting(`restoring ${target.volume}`, expected.tarBytes);
+      const onBytes = reporting(`restoring ${target.storage.source}`, expected.tarBytes);
       const args = [options, target, archiveFile, expected, signal, onBytes] as const;
       return copy(target, signal, () =>
         choose<CopyMethod>(

@@ -1,10 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-import { systemCodeOf } from '../errors.ts';
+import { isAlive, place } from '../process-identity.ts';
 
 /**
  * Names of folders that are being filled or removed: `.tmp-<place>-<pid>-<random>`. A leading dot keeps them apart
@@ -46,35 +44,6 @@ export async function sweep(dir: string, nowMs: number): Promise<void> {
         ? !isAlive(Number(maker.pid))
         : (await lastChangeMs(path)) < nowMs - abandonedAfterMs;
     if (dead) await discard(path);
-  }
-}
-
-/**
- * Where process ids mean the same as here. A host's name is not enough: containers on the network of their host share
- * it but not the processes, and after a restart every id can be another process. Linux has a name for both.
- */
-function place(): string {
-  const host = hostname().replaceAll(/[^A-Za-z0-9.]/g, '_');
-  return `${host.slice(0, 64)}-${processSpace()}`;
-}
-
-function processSpace(): string {
-  try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-    const namespace = readlinkSync('/proc/self/ns/pid');
-    return createHash('sha256').update(`${boot}${namespace}`).digest('hex').slice(0, 8);
-  } catch {
-    return 'any';
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it lives, and belongs to somebody else.
-    return systemCodeOf(error) !== 'ESRCH';
   }
 }
 

@@ -93,7 +93,7 @@ async function whileStopped<T>(
 }
 
 /** @throws `invalid-settings` for a container that would take its data along, or has ended without writing it */
-function refuseUnstoppable(
+export function refuseUnstoppable(
   { name, autoRemove, running }: ContainerState,
   { id, shutdown }: Engine,
 ): void {
@@ -114,7 +114,7 @@ function refuseUnstoppable(
 }
 
 /** Lets the server end. Resolves with its exit code. @throws `unclean-shutdown` */
-async function shutDown(
+export async function shutDown(
   runtime: ContainerRuntime,
   target: DataSource,
   graceMs: number,

@@ -1,21 +1,20 @@
-import { secondsSince } from '../clock.ts';
-import { AppError } from '../errors.ts';
-import { engineLabel, restoredLabels, volumeNameLabel } from '../runtime/labels.ts';
-import type { ContainerRuntime } from '../runtime/runtime.ts';
-import { architectureOf, engineNames, imageNames, writersOf } from '../snapshot/contents.ts';
-import type { Bundle } from '../snapshot/bundle.ts';
-import type { StoreTools } from './context.ts';
-import type { PlannedVolume } from './plan.ts';
-import { restoreVolumes } from './fill.ts';
-import { loadBundle } from './search.ts';
-import { findSnapshot, snapshotGone } from './stored.ts';
+import { randomUUID } from 'node:crypto';
 
-export interface RestoreRequest {
-  /** Of the snapshot, or the beginning of it that no other key has. */
-  readonly key: string;
-  /** Name of the new volume for the database's own data; further volumes get `VOLUME-<name>`. */
-  readonly volume: string;
-  /** Of the helper container that copies; `undefined`: the image that the snapshot was made with. */
+import { secondsSince } from '../clock.ts';
+import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
+import type { Manifest } from '../snapshot/manifest.ts';
+import type { Found } from '../stores/store.ts';
+import type { StoreTools, Tools } from './context.ts';
+import { helperImages } from './helper-images.ts';
+import { replaceAll } from './replace.ts';
+import { planTargets, type RestoreWishes } from './restore-targets.ts';
+import { loadBundle } from './search.ts';
+import { snapshotGone } from './stored.ts';
+
+export interface RestoreRequest extends RestoreWishes {
+  /** Replace what is in volumes and folders that hold something. */
+  readonly overwrite: boolean;
+  /** Of the helper container that copies; `undefined`: the images that the snapshot was made with. */
   readonly image: string | undefined;
   readonly scope: string;
 }
@@ -24,6 +23,7 @@ export interface RestoreReport {
   readonly key: string;
   readonly store: string;
   readonly digest: string;
+  readonly name: string;
   readonly engine: string;
   readonly image: string;
   readonly volumes: readonly RestoredVolume[];
@@ -32,93 +32,57 @@ export interface RestoreReport {
 
 export interface RestoredVolume {
   readonly name: string;
+  /** The volume, or the folder of the host, that was filled. */
   readonly volume: string;
-  /** Where the volume was mounted in the database that was saved. */
-  readonly mountPath: string;
+  /** Where it was mounted when it was saved; `null` where nobody knows. */
+  readonly mountPath: string | null;
   readonly sizeBytes: number;
 }
 
 /**
- * Makes new volumes with what a snapshot holds. All or nothing: after a failure there is none of them. A volume that
- * exists is left as it is. The new volumes belong to the user: they are labelled as restored, without a name, so that
- * neither `stop` nor any cleaning up ever removes them.
- * @throws `snapshot-missing`, `volume-taken`, `snapshot-corrupt`, `copy-failed`, `image-unavailable`
+ * Fills volumes with what a snapshot holds. All or nothing: after a failure no new one is left, and those that were there
+ * hold what they held. New volumes belong to the user: neither `stop` nor any cleaning up ever removes them.
+ * @throws `snapshot-missing` when it has gone since it was found; `invalid-settings`; `volume-taken` for one that holds
+ *   something or is in use; `snapshot-corrupt`, `copy-failed`
  */
 export async function restore(
   tools: StoreTools,
+  found: Found,
   request: RestoreRequest,
   signal: AbortSignal,
 ): Promise<RestoreReport> {
-  const { runtime, store, log, clock } = tools;
+  const { store, log, clock } = tools;
   const startMs = clock.now();
-  requireVolumeName(request.volume);
-  const found = await findSnapshot(store, request.key, signal);
-  // Known already without the snapshot, which may take long to load.
-  await requireVolumeFree(runtime, request.volume, signal);
   const bundle = await loadBundle(tools, found, signal);
   if (!bundle) throw snapshotGone(found.key);
   const { manifest, digest } = bundle;
-  const volumes = plannedVolumes(bundle, request);
-  for (const { volume } of volumes) await requireVolumeFree(runtime, volume, signal);
-
-  const reference = request.image ?? writersOf(manifest)[0]?.image.reference ?? '';
-  const image = await runtime.ensureImage(reference, signal, () => {
-    log.info(`pulling ${reference}`);
-  });
-  if (image.architecture !== architectureOf(manifest)) {
-    log.warn(
-      `the snapshot was made on ${architectureOf(manifest)}, ${reference} is for ${image.architecture}`,
-    );
-  }
+  const targets = planTargets(manifest, request);
+  await warnOfArchitecture(tools, manifest);
+  const task = { id: randomUUID(), key: manifest.key, scope: request.scope };
+  await using images = helperImages(tools, task.id, signal);
   await log.group(`Restore ${manifest.key}`, () =>
-    restoreVolumes(tools, bundle, volumes, reference, signal),
+    replaceAll(tools, bundle, targets, request, task, images, signal),
   );
   return {
-    key: manifest.key,
-    store: store.name,
-    digest,
+    ...{ key: manifest.key, store: store.name, digest, name: manifest.name },
     engine: engineNames(manifest),
     image: imageNames(manifest),
-    volumes: volumes.map(({ name, volume, mountPath }) => ({
-      name,
-      volume,
-      mountPath,
+    volumes: targets.map(({ name, storage, mountPath }) => ({
+      ...{ name, mountPath, volume: storage.source },
       sizeBytes: manifest.volumes.find((each) => each.name === name)?.tarBytes ?? 0,
     })),
     seconds: { total: secondsSince(clock, startMs) },
   };
 }
 
-function plannedVolumes(
-  { manifest }: Bundle,
-  { volume, scope }: RestoreRequest,
-): readonly PlannedVolume[] {
-  return manifest.volumes.map(({ name, mountPath }) => ({
-    name,
-    mountPath: mountPath ?? '',
-    volume: name === 'data' ? volume : `${volume}-${name}`,
-    labels: {
-      ...restoredLabels(scope, manifest.key),
-      [volumeNameLabel]: name,
-      [engineLabel]: engineNames(manifest),
-    },
-  }));
+async function warnOfArchitecture({ runtime, log }: Tools, manifest: Manifest): Promise<void> {
+  const { architecture: here } = await runtime.info();
+  const made = architectureOf(manifest);
+  if (made === null || goName(made) === goName(here)) return;
+  log.warn(`the snapshot was made on ${made}, and this engine runs on ${here}`);
 }
 
-function requireVolumeName(name: string): void {
-  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,200}$/.test(name)) return;
-  throw new AppError('invalid-settings', `"${name}" cannot be the name of a volume`, {
-    hint: 'Use two or more of letters, digits, ".", "_", "-", and begin with a letter or digit',
-  });
-}
-
-async function requireVolumeFree(
-  runtime: ContainerRuntime,
-  name: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!(await runtime.findVolume(name, signal))) return;
-  throw new AppError('volume-taken', `a volume named ${name} already exists`, {
-    hint: 'It is left as it is. Choose another name, or remove it yourself with "docker volume rm"',
-  });
+/** The engine says of itself what uname says, of images what Go says. */
+function goName(architecture: string): string {
+  return { x86_64: 'amd64', aarch64: 'arm64' }[architecture] ?? architecture;
 }

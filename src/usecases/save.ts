@@ -1,18 +1,20 @@
 import { secondsSince } from '../clock.ts';
-import type { Endpoint, Engine, Env } from '../engines/engine.ts';
+import type { Endpoint } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { waitUntilReady } from '../runtime/health.ts';
 import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
-import { parseSettings, type CopySettings } from '../settings.ts';
+import { credentialsIn, parseSettings, type CopySettings } from '../settings.ts';
 import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
-import { withAftermath } from './aftermath.ts';
+import type { SnapshotStore } from '../stores/store.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
 import { readRecord } from './record.ts';
+import { startAgain } from './go-on.ts';
+import { suspensionOf, whileSuspended } from './suspension.ts';
 import { takeSnapshot, type SnapshotSource } from './take.ts';
 import { findStarted, notStarted } from './started.ts';
 
@@ -21,6 +23,8 @@ const itemsTimeoutMs = 30_000;
 
 export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly key: string;
+  /** Replace a snapshot that has this key. */
+  readonly overwrite: boolean;
   readonly settings: Omit<CopySettings, 'key' | 'store' | 'copy'>;
   /** Whatever says where the snapshot comes from. */
   readonly provenance: Readonly<Record<string, string>>;
@@ -52,8 +56,7 @@ export async function save(
   const { runtime, store, log, clock } = tools;
   const { key } = request;
   const startMs = clock.now();
-  // Before anything is stopped, so that a typing error costs nothing.
-  if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
+  await requireKeyFree(store, request, signal);
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
   const source = await readSource(runtime, container, request, signal);
@@ -69,10 +72,7 @@ export async function save(
     const taken = await takeAndStartAgain(tools, container, source, request, signal);
     return container.running ? compareItems(tools, container, source, taken, signal) : taken;
   });
-  const outcome = await log.group(`Save (${store.name})`, () =>
-    store.save(key, bundle.dir, signal),
-  );
-  if (outcome === 'already-there') throw keyTaken(key, store.name);
+  await storeBundle(tools, request, bundle.dir, signal);
   return {
     key,
     store: store.name,
@@ -84,6 +84,33 @@ export async function save(
     snapshot: { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
     seconds: { total: secondsSince(clock, startMs) },
   };
+}
+
+interface Destination {
+  readonly key: string;
+  /** Replace a snapshot that has this key. */
+  readonly overwrite: boolean;
+}
+
+/** Before anything is stopped, so that a typing error costs nothing. @throws `name-taken`, `invalid-settings` */
+export async function requireKeyFree(
+  store: SnapshotStore,
+  { key, overwrite }: Destination,
+  signal: AbortSignal,
+): Promise<void> {
+  if (overwrite) return;
+  if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
+}
+
+/** @throws `name-taken` when another one has saved this key in the meantime; `store-unavailable` */
+export async function storeBundle(
+  { store, log }: Pick<StoreTools, 'store' | 'log'>,
+  { key }: Destination,
+  dir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const outcome = await log.group(`Save (${store.name})`, () => store.save(key, dir, signal));
+  if (outcome === 'already-there') throw keyTaken(key, store.name);
 }
 
 function keyTaken(key: string, storeName: string): AppError {
@@ -125,7 +152,7 @@ async function readSource(
     keyParts: dataParts(engine.id, image, record.credentials, dataPath, extraVolumes),
     target: { credentials: record.credentials },
     endpoint: {
-      ...{ user, database, password: passwordOf(engine, user, container.env) },
+      ...{ user, database, password: credentialsIn(engine, container.env, []).password },
       ...(record.inNetwork || container.hostPort === undefined
         ? { host: container.name, port: engine.port(image) }
         : { host: (await runtime.info()).host, port: container.hostPort }),
@@ -151,19 +178,7 @@ async function labelledVolumes(
   return volumes.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 
-/** The password in the environment, in whichever variable the engine hands it to the image, alone or with the user. */
-function passwordOf(engine: Engine, user: string, env: Env): string {
-  const mark = '\0';
-  for (const [name, value] of Object.entries(
-    engine.containerEnv({ user, password: mark, database: '' }),
-  )) {
-    const at = value.indexOf(mark);
-    if (at !== -1) return (env[name] ?? '').slice(at, 1 + at - value.length || undefined);
-  }
-  return '';
-}
-
-function takeAndStartAgain(
+async function takeAndStartAgain(
   tools: Tools,
   container: ContainerState,
   source: Source,
@@ -171,16 +186,18 @@ function takeAndStartAgain(
   signal: AbortSignal,
 ): Promise<Bundle<DatabaseManifest>> {
   const { id } = container;
-  const { endpoint } = source;
+  const { engine, endpoint } = source;
   const facts = { provenance, seedSeconds: null };
-  return withAftermath(
-    tools.log,
-    () => {
-      signal.throwIfAborted();
-      return takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal);
-    },
-    () => startAgain(tools, container, source, settings.waitTimeoutMs),
-  );
+  signal.throwIfAborted();
+  const take = (): Promise<Bundle<DatabaseManifest>> =>
+    takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal);
+  const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
+  if (!container.running || how === 'none') return take();
+  const selfEnding = engine.shutdown !== undefined;
+  const suspension = suspensionOf(container, { how, order: 0, graceMs }, selfEnding);
+  return whileSuspended(tools, suspension, take, async () => {
+    await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
+  });
 }
 
 /**
@@ -208,31 +225,4 @@ async function compareItems(
   }
   log.info(`${now - items} items came while it was saved: they are not in the snapshot`);
   return writeBundle(dir, { ...manifest, engine: { ...manifest.engine, items: null } });
-}
-
-/**
- * Not to be cancelled: a cancelled `save` must not leave the database down. One that was too slow to shut down may end
- * while it is waited for.
- */
-async function startAgain(
-  { runtime, clock, log }: Tools,
-  { id, running }: ContainerState,
-  { engine, endpoint }: Source,
-  waitTimeoutMs: number,
-): Promise<void> {
-  if (!running) return;
-  const never = new AbortController().signal;
-  const isRunning = async (): Promise<boolean> =>
-    (await runtime.inspectContainer(id))?.running === true;
-  const serve = async (): Promise<void> => {
-    if (!(await isRunning())) await runtime.startContainer(id);
-    await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, never);
-  };
-  try {
-    await serve();
-  } catch (error) {
-    if (await isRunning()) throw error;
-    await serve();
-  }
-  log.info('the database serves again');
 }

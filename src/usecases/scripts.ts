@@ -67,3 +67,18 @@ export async function runUserScript(
     );
   }
 }
+
+/** A script around a copy of volumes that belong to no one database. @throws `hook-failed` */
+export async function runHook(
+  { runScript }: Pick<Tools, 'runScript'>,
+  what: 'before-copy' | 'after-copy',
+  text: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (text === undefined) return;
+  const exitCode = await runScript({ text, env: {} }, signal);
+  if (exitCode === 0) return;
+  throw new AppError(failureCodes[what], `${what} failed with exit code ${exitCode}`, {
+    hint: "Look at the script's own output",
+  });
+}

@@ -1,16 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 
-import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { formatBytes } from '../format.ts';
-import { withPurpose } from '../runtime/labels.ts';
+import { copyLabels } from '../runtime/labels.ts';
+import type { ImageFacts } from '../runtime/runtime.ts';
 import type { CopySettings } from '../settings.ts';
 import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { Target } from '../snapshot/compatibility.ts';
-import { formatVersion, type DatabaseManifest, type DatabaseVolume } from '../snapshot/manifest.ts';
+import {
+  formatVersion,
+  type DatabaseManifest,
+  type DatabaseVolume,
+  type ManifestImage,
+} from '../snapshot/manifest.ts';
 import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
 import { createdBy } from '../version.ts';
+import { archiveVolume } from './archive.ts';
 import type { Tools } from './context.ts';
 import { longestPrefix } from '../paths.ts';
 import { outsideError, type DataSource } from './probes.ts';
@@ -61,27 +66,26 @@ export async function takeSnapshot(
 }
 
 async function copyVolumes(
-  { copier, log, clock }: Tools,
+  tools: Tools,
   source: SnapshotSource,
   dir: string,
   compression: Compression,
   signal: AbortSignal,
 ): Promise<DatabaseVolume[]> {
   const volumes: DatabaseVolume[] = [];
+  const mountPaths = source.volumes.map((volume) => volume.mountPath);
   for (const { name, volume, mountPath, labels } of source.volumes) {
-    const startMs = clock.now();
-    const archive = `${name}.tar${compression.kind === 'zstd' ? '.zst' : ''}`;
-    const { method, notes, features, contents, ...written } = await copier.save(
-      { volume, image: source.image.reference, labels: withPurpose(labels, 'copy') },
-      join(dir, archive),
+    const { archived, contents } = await archiveVolume(
+      tools,
+      name,
+      {
+        storage: { type: 'volume', source: volume },
+        ...{ image: source.image.reference, labels: copyLabels(labels) },
+      },
+      dir,
       compression,
       signal,
     );
-    log.info(
-      `volume ${name}: ${written.entries} entries, ${formatBytes(written.tarBytes)} -> ` +
-        `${formatBytes(written.archiveBytes)} in ${secondsSince(clock, startMs)} s (${method})`,
-    );
-    for (const note of notes) log.info(`volume ${name}: ${note}`);
     // Engines that leave no mark of their own cannot tell. A folder may be the mount point of another volume.
     if (name === 'data' && contents.files === 0) {
       throw new AppError(
@@ -90,16 +94,8 @@ async function copyVolumes(
         { hint: 'The database keeps its data elsewhere: see "data-path"' },
       );
     }
-    refuseOutwardLinks(contents, mountPath, source.volumes);
-    volumes.push({
-      name,
-      mountPath,
-      archive,
-      compression: compression.kind,
-      ...written,
-      features: [...features],
-      notes: [...notes],
-    });
+    refuseOutwardLinks(contents, mountPath, mountPaths);
+    volumes.push({ ...archived, mountPath });
   }
   return volumes;
 }
@@ -108,17 +104,14 @@ async function copyVolumes(
 const imageFiles = /^\/(etc|usr)\/|^\/dev\/(null|stdout|stderr)$/;
 
 /** Such as a tablespace, or a write-ahead log, on another disk: the restored server would miss it. */
-function refuseOutwardLinks(
+export function refuseOutwardLinks(
   { farLinks }: VolumeContents,
   mountPath: string,
-  volumes: SnapshotSource['volumes'],
+  mountPaths: readonly string[],
 ): void {
   for (const { path, target } of farLinks) {
     const reached = posix.resolve(mountPath, posix.dirname(path), target);
-    const held = longestPrefix(
-      volumes.map((volume) => volume.mountPath),
-      reached,
-    );
+    const held = longestPrefix(mountPaths, reached);
     if (held === undefined && !imageFiles.test(reached)) {
       throw outsideError(`what the link ${posix.join(mountPath, path)} leads to, ${reached},`);
     }
@@ -141,17 +134,21 @@ function manifestOf(
     createdAt: createdAt.toISOString(),
     createdBy,
     engine: { id: source.engine.id, dataVersion, dataPath: source.dataPath, items },
-    image: {
-      reference: image.reference,
-      id: image.id,
-      digest: image.digest ?? null,
-      os: image.os,
-      architecture: image.architecture,
-    },
+    image: manifestImage(image),
     credentials: target.credentials,
     consistency,
     volumes: copied,
     provenance: { ...provenance },
     seedSeconds,
   };
+}
+
+export function manifestImage({
+  reference,
+  id,
+  digest,
+  os,
+  architecture,
+}: ImageFacts): ManifestImage {
+  return { reference, id, digest: digest ?? null, os, architecture };
 }

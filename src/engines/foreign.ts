@@ -1,0 +1,55 @@
+import { constants } from 'node:os';
+
+import type { Credentials, Engine, Env } from './engine.ts';
+import { genericEngine } from './generic.ts';
+
+// Containers that others have started: what can be told of them from outside.
+
+/**
+ * A program of no known kind. It has closed its files when it has ended by itself, or by the signal it was sent.
+ * @param stopSignal as `docker inspect` has it: a name or a number
+ */
+export function unknownProgram(stopSignal: string): Engine {
+  const known = { dataPath: '/', port: undefined, readyCommand: 'true', url: undefined };
+  const number = signalNumber(stopSignal);
+  return {
+    ...genericEngine(known),
+    cleanExitCodes: number === undefined ? [0] : [0, 128 + number],
+  };
+}
+
+function signalNumber(signal: string): number | undefined {
+  if (/^\d+$/.test(signal)) return Number(signal);
+  const name = signal.toUpperCase().replace(/^(SIG)?/, 'SIG');
+  const found = Object.entries(constants.signals).find(([each]) => each === name);
+  return found?.[1];
+}
+
+/** The login that a container was made with: from its environment, or from its arguments. Else the engine's own. */
+export function credentialsIn(engine: Engine, env: Env, command: readonly string[]): Credentials {
+  const mark = '\0';
+  /** In whichever variable the engine hands it to the image, alone or beside other text. */
+  const given = (credentials: Credentials): string | undefined => {
+    for (const [name, value] of Object.entries(engine.containerEnv(credentials))) {
+      const at = value.indexOf(mark);
+      const text = env[name];
+      if (at === -1 || text === undefined) continue;
+      return text.slice(at, 1 + at - value.length || undefined);
+    }
+    return undefined;
+  };
+  const { defaults } = engine;
+  const none = { user: '', password: '', database: '' };
+  const user = given({ ...none, user: mark }) ?? defaults.user;
+  const password =
+    given({ ...none, user, password: mark }) ?? argument(command, '--requirepass') ?? '';
+  const database =
+    given({ ...none, user, database: mark }) ??
+    (user === defaults.user ? defaults.database : (engine.defaultDatabase?.(user) ?? user));
+  return { user, password, database };
+}
+
+function argument(command: readonly string[], name: string): string | undefined {
+  const at = command.indexOf(name);
+  return at === -1 ? undefined : command[at + 1];
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+
+import { helperName } from './labels.ts';
+import type { ContainerRuntime, Mount } from './runtime.ts';
+import { listEntries, type TarEntry } from './small-tar.ts';
+import type { CopyTarget } from './volume-copier.ts';
+
+/** Made by mkfs at the root of a file system, and nobody's data. */
+const ignored: ReadonlySet<string> = new Set(['lost+found']);
+
+/**
+ * True when a volume or folder holds nothing, or nothing but what the engine has put there: it copies what an image has
+ * at a mount point into a new volume (https://docs.docker.com/engine/storage/volumes/).
+ * @param mountPath where containers of `target.image` have it mounted; `null` where nobody knows
+ */
+export async function isFresh(
+  runtime: ContainerRuntime,
+  target: CopyTarget,
+  mountPath: string | null,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const mount: Mount = { ...target.storage, target: '/volume', readOnly: true, noCopy: true };
+  let given: ReadonlyMap<string, string> | undefined;
+  return withContainer(runtime, target, [mount], async (id) => {
+    const tar = await runtime.getArchive(id, '/volume/.', signal);
+    if (!tar) return true;
+    for await (const { path, what } of contentsOf(tar)) {
+      given ??= await givenBy(runtime, target, mountPath, signal);
+      if (given.get(path) !== what) return false;
+    }
+    return true;
+  });
+}
+
+/** What the image itself has at `mountPath`. */
+async function givenBy(
+  runtime: ContainerRuntime,
+  target: CopyTarget,
+  mountPath: string | null,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  if (mountPath === null) return found;
+  await withContainer(runtime, target, [], async (id) => {
+    const tar = await runtime.getArchive(id, `${mountPath}/.`, signal);
+    if (!tar) return;
+    for await (const { path, what } of contentsOf(tar)) found.set(path, what);
+  });
+  return found;
+}
+
+/** Not owners, modes and times: a container that has started may have changed those. */
+async function* contentsOf(tar: Readable): AsyncGenerator<{ path: string; what: string }> {
+  for await (const { path, type, linkName, content } of listEntries(tar)) {
+    if (path === '' || ignored.has(path)) continue;
+    yield { path, what: `${type} ${linkName} ${await digestOf(content)}` };
+  }
+}
+
+async function digestOf(content: TarEntry['content']): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of content) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** A container that is created, never started, and removed. */
+async function withContainer<T>(
+  runtime: ContainerRuntime,
+  { storage, image, labels }: CopyTarget,
+  mounts: readonly Mount[],
+  work: (id: string) => Promise<T>,
+): Promise<T> {
+  const id = await runtime.createContainer({
+    ...{ name: helperName(storage.source, 'look'), image, labels, mounts },
+    entrypoint: ['never-started'],
+  });
+  try {
+    return await work(id);
+  } finally {
+    await runtime.removeContainer(id);
+  }
+}

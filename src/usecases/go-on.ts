@@ -1,0 +1,88 @@
+import { AppError } from '../errors.ts';
+import { logTailLines, waitUntilReady, type Readiness } from '../runtime/health.ts';
+import type { ContainerState, PublishedPorts } from '../runtime/runtime.ts';
+import type { Tools } from './context.ts';
+
+const pauseMs = 100;
+
+/** A port that the engine has chosen anew: whoever connects to the old one finds nobody. */
+export interface ChangedPort {
+  readonly container: string;
+  /** Of the container: `5432/tcp`. */
+  readonly port: string;
+  /** `127.0.0.1:49153` */
+  readonly before: string;
+  readonly after: string;
+}
+
+/**
+ * Starts a container again that was stopped, the same one, and waits until it is as well as it was. Not to be cancelled:
+ * nobody else would start it.
+ * @param readiness asked inside of it; without it its health check has to do, where it was healthy before
+ * @throws `container-unhealthy` when it does not come back
+ */
+export async function startAgain(
+  tools: Pick<Tools, 'runtime' | 'clock' | 'log'>,
+  before: ContainerState,
+  readiness: Readiness | undefined,
+  waitTimeoutMs: number,
+): Promise<readonly ChangedPort[]> {
+  const { runtime, clock, log } = tools;
+  const { id, name } = before;
+  const isRunning = async (): Promise<boolean> =>
+    (await runtime.inspectContainer(id))?.running === true;
+  const serve = async (): Promise<void> => {
+    if (!(await isRunning())) await runtime.startContainer(id);
+    if (readiness) await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, never);
+    else await waitUntilHealthy(tools, before, waitTimeoutMs);
+  };
+  try {
+    await serve();
+  } catch (error) {
+    // One that was too slow to shut down may have ended while it was waited for.
+    if (await isRunning()) throw error;
+    await serve();
+  }
+  log.info(`${name} runs again`);
+  const after = await runtime.inspectContainer(id);
+  return changedPorts(name, before.publishedPorts, after?.publishedPorts ?? {});
+}
+
+const never = new AbortController().signal;
+
+async function waitUntilHealthy(
+  { runtime, clock }: Pick<Tools, 'runtime' | 'clock'>,
+  { id, name, health }: ContainerState,
+  timeoutMs: number,
+): Promise<void> {
+  const deadline = clock.now() + timeoutMs;
+  for (;;) {
+    const now = await runtime.inspectContainer(id);
+    if (now?.running === true && (health !== 'healthy' || now.health === 'healthy')) return;
+    if (now?.running !== true || clock.now() >= deadline) {
+      const problem = now?.running
+        ? `is not healthy after ${timeoutMs / 1000} s`
+        : `ended with exit code ${now?.exitCode ?? '?'}`;
+      throw new AppError(
+        'container-unhealthy',
+        `the container ${name} was started again and ${problem}`,
+        {
+          hint: 'Look at its last log lines, printed with this error',
+          details: await runtime.logs(id, logTailLines),
+        },
+      );
+    }
+    await clock.sleep(pauseMs);
+  }
+}
+
+function changedPorts(
+  container: string,
+  before: PublishedPorts,
+  after: PublishedPorts,
+): ChangedPort[] {
+  return Object.entries(before).flatMap(([port, addresses]) => {
+    const [was, is] = [addresses.join(' '), (after[port] ?? []).join(' ')];
+    return was === is ? [] : [{ container, port, before: was, after: is || 'none' }];
+  });
+}

@@ -1,0 +1,151 @@
+import { AppError, messageOf } from '../errors.ts';
+import { stateOf } from '../process-identity.ts';
+import { makerLabel, purposeLabels } from '../runtime/labels.ts';
+import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
+import type { Tools } from './context.ts';
+import { startAgain } from './go-on.ts';
+import { shutDown } from './quiesce.ts';
+import { finish, isCommitted, readRestoring, rollBack } from './restoring.ts';
+import { readSuspension, type Suspension } from './suspension.ts';
+import { describeWriter } from './writers.ts';
+
+export interface RecoverRequest {
+  /** Also what was left by processes that cannot be looked for from here. */
+  readonly force: boolean;
+  readonly waitTimeoutMs: number;
+}
+
+/** What was repaired, one line each: for people. Empty when there was nothing to do. */
+export interface RecoverReport {
+  readonly repaired: readonly string[];
+  /** What was left alone: its process may live, but not here. */
+  readonly left: readonly string[];
+  /** What could not be repaired, and why. It stays noted. */
+  readonly failed: readonly string[];
+}
+
+/**
+ * Repairs what killed processes have left: containers that they had stopped or paused go on, restores that were not done
+ * are undone, or gone on with when all was verified; helper containers are removed. Nothing else is touched, nor what a
+ * living process is at.
+ */
+export async function recover(
+  tools: Tools,
+  { force, waitTimeoutMs }: RecoverRequest,
+  signal: AbortSignal,
+): Promise<RecoverReport> {
+  const { runtime } = tools;
+  const report = { repaired: [] as string[], left: [] as string[], failed: [] as string[] };
+  const isOrphan = (labels: Readonly<Record<string, string>>, what: string): boolean => {
+    const state = stateOf(labels[makerLabel] ?? '');
+    if (state === 'elsewhere' && !force) report.left.push(what);
+    return state === 'dead' || (state === 'elsewhere' && force);
+  };
+  const attempt = async (what: string, work: () => Promise<string>): Promise<void> => {
+    try {
+      signal.throwIfAborted();
+      report.repaired.push(await work());
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof AppError && error.code === 'docker-unreachable') throw error;
+      report.failed.push(`${what}: ${messageOf(error)}`);
+    }
+  };
+
+  for (const { id, name, labels } of await runtime.listContainers(purposeLabels('copy'), signal)) {
+    // Without a maker it is one of another version.
+    if (labels[makerLabel] === undefined || !isOrphan(labels, `the helper container ${name}`))
+      continue;
+    await attempt(name, async () => {
+      await runtime.removeContainer(id);
+      return `removed the helper container ${name}`;
+    });
+  }
+
+  const suspended = (await runtime.listVolumes(purposeLabels('suspended'), signal))
+    .map((note) => ({ note, suspension: readSuspension(note) }))
+    .filter(({ note, suspension }) => isOrphan(note.labels, `the container ${suspension.name}`))
+    .sort((a, b) => b.suspension.order - a.suspension.order);
+  for (const { note, suspension } of suspended) {
+    await attempt(`the container ${suspension.name}`, () =>
+      goOn(tools, note, suspension, waitTimeoutMs, signal),
+    );
+  }
+
+  for (const note of await runtime.listVolumes(purposeLabels('restoring'), signal)) {
+    const restoring = readRestoring(note);
+    const what = `the restore ${restoring.task}`;
+    if (!isOrphan(note.labels, what)) continue;
+    await attempt(what, async () => {
+      const committed = await isCommitted(runtime, restoring);
+      await (committed ? finish(tools, restoring) : rollBack(tools, restoring));
+      return `${committed ? 'went on with' : 'undid'} a restore that was cut off`;
+    });
+  }
+  // Its note is gone: all of it was done.
+  for (const { name, labels } of await runtime.listVolumes(purposeLabels('committed'), signal)) {
+    const noted = await runtime.findVolume(name.replace('committed', 'restoring'), signal);
+    if (!noted && stateOf(labels[makerLabel] ?? '') === 'dead') await runtime.removeVolume(name);
+  }
+  return report;
+}
+
+async function goOn(
+  tools: Tools,
+  note: VolumeInfo,
+  suspension: Suspension,
+  waitTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const { runtime } = tools;
+  const { container: id, name, how, startedAt, restartPolicy } = suspension;
+  const state = await runtime.inspectContainer(id, signal);
+  if (state) {
+    if (state.paused) await runtime.unpauseContainer(id);
+    else if (how === 'stop' && state.running && state.startedAt === startedAt) {
+      await endIfTold(tools, state, suspension, signal);
+    }
+    if (restartPolicy) await runtime.setRestartPolicy(id, restartPolicy);
+    await startAgain(tools, { ...state, health: 'none' }, undefined, waitTimeoutMs);
+  }
+  await runtime.removeVolume(note.name);
+  if (!state) return `the container ${name} had been stopped for a copy, and was removed since`;
+  return state.running && !state.paused
+    ? `the container ${name} runs`
+    : `the container ${name} runs again, which was ${state.paused ? 'paused' : 'stopped'} for a copy`;
+}
+
+/**
+ * It may have been told to stop, and not have ended yet; nobody can see that. So it is told once more, in the way that is
+ * right for it.
+ */
+async function endIfTold(
+  { runtime, log }: Tools,
+  state: ContainerState,
+  { graceMs }: Suspension,
+  signal: AbortSignal,
+): Promise<void> {
+  const storages = state.mounts.map(({ type, source }) => ({ type, source }));
+  try {
+    const { target } = await describeWriter(runtime, state, storages, {}, signal);
+    await shutDown(runtime, target, graceMs);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.debug(`${state.name}: ${messageOf(error)}`);
+  }
+}
+
+const ownWaitTimeoutMs = 120_000;
+
+/** Before another command does its work: what was repaired is a warning, as somebody may have missed it. */
+export async function repair(tools: Tools, signal: AbortSignal): Promise<void> {
+  const request = { force: false, waitTimeoutMs: ownWaitTimeoutMs };
+  const { repaired, left, failed } = await recover(tools, request, signal);
+  for (const line of repaired) tools.log.warn(`repaired after a process that was killed: ${line}`);
+  for (const line of failed) tools.log.warn(`could not be repaired: ${line}`);
+  for (const line of left) {
+    tools.log.info(
+      `left alone, a process elsewhere may be at it: ${line} ("snapvol recover --force")`,
+    );
+  }
+}

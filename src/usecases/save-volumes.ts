@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { secondsSince } from '../clock.ts';
+import type { Credentials } from '../engines/engine.ts';
+import { AppError } from '../errors.ts';
+import { copyLabels } from '../runtime/labels.ts';
+import type { ContainerState } from '../runtime/runtime.ts';
+import type { Storage } from '../runtime/volume-copier.ts';
+import type { CopySettings } from '../settings.ts';
+import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
+import {
+  formatVersion,
+  type KeptVolume,
+  type VolumesManifest,
+  type Writer,
+} from '../snapshot/manifest.ts';
+import { createdBy } from '../version.ts';
+import { archiveVolume } from './archive.ts';
+import type { StoreTools, Tools } from './context.ts';
+import type { ChangedPort } from './go-on.ts';
+import { helperImages, type HelperImages } from './helper-images.ts';
+import { refusePaused, refuseUnstoppable } from './quiesce.ts';
+import { quiesceWriters } from './quiesce-writers.ts';
+import { requireKeyFree, storeBundle } from './save.ts';
+import { resolveSources, type Source, type SourceRequest } from './sources.ts';
+import { refuseOutwardLinks } from './take.ts';
+import {
+  describeWriter,
+  findEnded,
+  findJoined,
+  findWriters,
+  overlaps,
+  uses,
+  type VolumeWriter,
+} from './writers.ts';
+
+export interface SaveVolumesRequest extends SourceRequest {
+  readonly key: string;
+  /** Of the snapshot. */
+  readonly name: string;
+  /** Replace a snapshot that has this key. */
+  readonly overwrite: boolean;
+  /** Of the helper containers that copy, where no container tells; `undefined`: the archive API does without. */
+  readonly image: string | undefined;
+  /** Where the containers' own environment does not tell. */
+  readonly login: Partial<Credentials>;
+  readonly settings: Omit<CopySettings, 'key' | 'store' | 'copy'>;
+  readonly provenance: Readonly<Record<string, string>>;
+}
+
+export interface SavedVolume {
+  readonly name: string;
+  /** Volume or folder. */
+  readonly source: string;
+  readonly mountPath: string | null;
+  readonly sizeBytes: number;
+}
+
+export interface SaveVolumesReport {
+  readonly key: string;
+  readonly store: string;
+  readonly name: string;
+  readonly volumes: readonly SavedVolume[];
+  readonly writers: readonly Writer[];
+  readonly changedPorts: readonly ChangedPort[];
+  readonly snapshot: { readonly digest: string; readonly sizeBytes: number };
+  readonly seconds: { readonly total: number };
+}
+
+/**
+ * Saves volumes that are there already, as one snapshot of one moment: every running container that writes to any of them
+ * is stopped first, each before what it needs, and goes on afterwards, whatever happened in between.
+ * @throws `invalid-settings`, `container-missing`, `volume-missing`; `name-taken` for a key that has a snapshot;
+ *   `unclean-shutdown`, `copy-failed`; `container-unhealthy` when a container does not come back; `store-unavailable`
+ */
+export async function saveVolumes(
+  tools: StoreTools,
+  request: SaveVolumesRequest,
+  signal: AbortSignal,
+): Promise<SaveVolumesReport> {
+  const { runtime, store, log, clock } = tools;
+  const startMs = clock.now();
+  await requireKeyFree(store, request, signal);
+  const containers = await runtime.listContainers({}, signal);
+  const sources = await resolveSources({ runtime, log, containers, signal }, request);
+  const storages = sources.map(({ storage }) => storage);
+  const writers = await describeAll(tools, request, containers, storages, signal);
+  const { bundle, changedPorts } = await log.group(`Snapshot ${request.name}`, () =>
+    takeSnapshot(tools, request, { sources, containers, writers }, signal),
+  );
+  for (const { container, port, before, after } of changedPorts) {
+    log.warn(`port ${port} of ${container} was published at ${before}, and now at ${after}`);
+  }
+  await storeBundle(tools, request, bundle.dir, signal);
+  const { manifest, digest } = bundle;
+  return {
+    ...{ key: request.key, store: store.name, name: request.name },
+    volumes: manifest.volumes.map(({ name, mountPath, tarBytes }, i) => ({
+      ...{ name, mountPath, source: storages[i]?.source ?? name, sizeBytes: tarBytes },
+    })),
+    writers: manifest.writers,
+    changedPorts,
+    snapshot: { digest, sizeBytes: await bundleBytes(bundle) },
+    seconds: { total: secondsSince(clock, startMs) },
+  };
+}
+
+/** All that write, in the order in which they are to be stopped; ended databases come last. Nothing is touched yet. */
+async function describeAll(
+  { runtime, log }: Tools,
+  { settings, login }: SaveVolumesRequest,
+  containers: readonly ContainerState[],
+  storages: readonly Storage[],
+  signal: AbortSignal,
+): Promise<VolumeWriter[]> {
+  const running = findWriters(containers, storages);
+  const writers: VolumeWriter[] = [];
+  for (const each of running) {
+    writers.push(await describeWriter(runtime, each, storages, login, signal));
+  }
+  for (const { container, target } of writers) {
+    refusePaused(container);
+    if (settings.quiesce === 'stop') refuseUnstoppable(container, target.engine);
+  }
+  if (settings.quiesce === 'stop') {
+    for (const { name } of findJoined(containers, running)) {
+      log.warn(
+        `${name} shares the network or processes of a container that is stopped: restart it afterwards`,
+      );
+    }
+  }
+  for (const each of findEnded(containers, storages, running)) {
+    const ended = await describeWriter(runtime, each, storages, login, signal);
+    if (ended.target.engine.id !== 'generic') writers.push(ended);
+  }
+  return writers;
+}
+
+interface Scene {
+  readonly sources: readonly Source[];
+  readonly containers: readonly ContainerState[];
+  readonly writers: readonly VolumeWriter[];
+}
+
+async function takeSnapshot(
+  tools: Tools,
+  request: SaveVolumesRequest,
+  scene: Scene,
+  signal: AbortSignal,
+): Promise<{
+  readonly bundle: Bundle<VolumesManifest>;
+  readonly changedPorts: readonly ChangedPort[];
+}> {
+  const { runtime, clock, scratchDir } = tools;
+  const dir = join(scratchDir, 'saved');
+  await mkdir(dir);
+  await using images = helperImages(tools, randomUUID(), signal);
+  let createdAtMs = clock.now();
+  const quiesced = await quiesceWriters(
+    tools,
+    scene.writers,
+    request.settings,
+    () => {
+      createdAtMs = clock.now();
+      return copyAll(tools, request, scene, images, dir, signal);
+    },
+    signal,
+  );
+  const manifest: VolumesManifest = {
+    ...{ format: formatVersion, kind: 'volumes', key: request.key, name: request.name },
+    keyParts: [],
+    createdAt: new Date(createdAtMs).toISOString(),
+    createdBy,
+    architecture: (await runtime.info()).architecture,
+    writers: quiesced.writers,
+    volumes: quiesced.copied,
+    provenance: { ...request.provenance },
+  };
+  return { bundle: await writeBundle(dir, manifest), changedPorts: quiesced.changedPorts };
+}
+
+async function copyAll(
+  tools: Tools,
+  { image, settings }: SaveVolumesRequest,
+  { sources, containers, writers }: Scene,
+  images: HelperImages,
+  dir: string,
+  signal: AbortSignal,
+): Promise<KeptVolume[]> {
+  const { log } = tools;
+  const volumes: KeptVolume[] = [];
+  for (const { name, storage, origin } of sources) {
+    const users = [...writers.map(({ container }) => container), ...containers].filter((each) =>
+      uses(each, [storage]),
+    );
+    const target = {
+      storage,
+      image: await images.choose([image, ...users.slice(0, 1).map((user) => user.imageId)]),
+      labels: copyLabels({}),
+    };
+    const { archived, contents } = await archiveVolume(
+      tools,
+      name,
+      target,
+      dir,
+      settings.compression,
+      signal,
+    );
+    const mountPath = mountedAt(users, storage);
+    const database = writers.find(
+      ({ container, target: { engine } }) => engine.id !== 'generic' && uses(container, [storage]),
+    );
+    if (database && mountPath !== null) {
+      refuseOutwardLinks(contents, mountPath, database.target.mountPaths);
+    }
+    if (contents.files === 0) log.info(`volume ${name}: it holds no file`);
+    volumes.push({ ...archived, origin, mountPath, image: users[0]?.image ?? null });
+  }
+  if (volumes.every(({ entries }) => entries <= 1)) {
+    throw new AppError('unclean-shutdown', 'all volumes are empty: it would be an empty snapshot', {
+      hint: 'Look whether the data is in another volume: "docker inspect" shows what a container has mounted',
+    });
+  }
+  return volumes;
+}
+
+function mountedAt(users: readonly ContainerState[], storage: Storage): string | null {
+  const mounts = users.flatMap((user) => user.mounts);
+  // A folder may be mounted in part only: then nobody has all of it anywhere.
+  const whole = mounts.find((mount) => overlaps(mount, storage) && mount.source === storage.source);
+  return whole?.target ?? null;
+}

@@ -1,0 +1,100 @@
+import { AppError } from '../errors.ts';
+import { thisProcess } from '../process-identity.ts';
+import { makerLabel, purposeLabels, workLabel } from '../runtime/labels.ts';
+import type {
+  ContainerRuntime,
+  ContainerState,
+  RestartPolicy,
+  VolumeInfo,
+} from '../runtime/runtime.ts';
+import { withAftermath } from './aftermath.ts';
+import type { Tools } from './context.ts';
+
+/**
+ * What must be undone to a container that is stopped or paused for a copy. It is noted before the container is touched, so
+ * that it is found again when this process is killed: as labels of an empty volume, which the engine keeps as long as
+ * the containers themselves, and makes and removes in one step.
+ */
+export interface Suspension {
+  readonly container: string;
+  readonly name: string;
+  readonly how: 'stop' | 'pause';
+  readonly startedAt: string;
+  /** Those that were suspended later go on first. */
+  readonly order: number;
+  /** How long its program may take to end. */
+  readonly graceMs: number;
+  /** It is switched off meanwhile; absent where it was not on, or need not be. */
+  readonly restartPolicy?: RestartPolicy;
+}
+
+/**
+ * Runs `work`, which may stop or pause the container, and then `goOn`, whatever happened. Only when the container goes
+ * on is the suspension forgotten.
+ * @throws `name-taken` when somebody else has suspended this container; what `work` throws, else what `goOn` throws
+ */
+export async function whileSuspended<T>(
+  { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
+  suspension: Suspension,
+  work: () => Promise<T>,
+  goOn: () => Promise<void>,
+): Promise<T> {
+  const volume = await note(runtime, suspension);
+  const { container, restartPolicy } = suspension;
+  return withAftermath(
+    log,
+    async () => {
+      // A program that ends by itself, as it is told to, would be started again in the middle of the copy.
+      if (restartPolicy) await runtime.setRestartPolicy(container, never);
+      return work();
+    },
+    async () => {
+      if (restartPolicy) await runtime.setRestartPolicy(container, restartPolicy);
+      await goOn();
+      await runtime.removeVolume(volume);
+    },
+  );
+}
+
+const never: RestartPolicy = { name: 'no', maximumRetryCount: 0 };
+
+async function note(runtime: ContainerRuntime, suspension: Suspension): Promise<string> {
+  // One name for each container: whoever comes second is refused.
+  const name = `snapvol-suspended-${suspension.container.slice(0, 12)}`;
+  const labels = {
+    ...purposeLabels('suspended'),
+    [makerLabel]: thisProcess(),
+    [workLabel]: JSON.stringify(suspension),
+  };
+  try {
+    await runtime.createVolume(name, labels);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'volume-taken') throw error;
+    throw new AppError(
+      'name-taken',
+      `the container ${suspension.name} is being saved by another process`,
+      {
+        cause: error,
+        hint: 'Wait for it; when there is none any more, run "snapvol recover --force"',
+      },
+    );
+  }
+  return name;
+}
+
+export function readSuspension({ labels }: VolumeInfo): Suspension {
+  return JSON.parse(labels[workLabel] ?? '') as Suspension; // written by `note`; labels of a volume never change
+}
+
+/** @param selfEnding its program is told to end: the engine must not start it again by itself */
+export function suspensionOf(
+  { id, name, startedAt, restartPolicy }: ContainerState,
+  { how, order, graceMs }: Pick<Suspension, 'how' | 'order' | 'graceMs'>,
+  selfEnding: boolean,
+): Suspension {
+  const switchOff = how === 'stop' && selfEnding && restartPolicy.name !== 'no';
+  return {
+    ...{ container: id, name, startedAt, how, order, graceMs },
+    ...(switchOff && { restartPolicy }),
+  };
+}

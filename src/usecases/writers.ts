@@ -1,0 +1,176 @@
+import type { Credentials, Engine } from '../engines/engine.ts';
+import { AppError } from '../errors.ts';
+import { askOnce, ready, type Readiness } from '../runtime/health.ts';
+import type { ContainerRuntime, ContainerState, ImageFacts, Mount } from '../runtime/runtime.ts';
+import type { Storage } from '../runtime/volume-copier.ts';
+import { engineOf, unknownProgram, credentialsIn } from '../settings.ts';
+import { longestPrefix } from '../paths.ts';
+import type { DataSource } from './probes.ts';
+
+/** A container that can write to what is saved, and how its program is brought to rest. */
+export interface VolumeWriter {
+  readonly container: ContainerState;
+  readonly image: ImageFacts;
+  readonly target: DataSource;
+  /** What it has answered well; absent where it cannot be asked. */
+  readonly readiness: Readiness | undefined;
+}
+
+/** True for a container that has one of `storages` mounted, or a part of it, or a folder around it. */
+export function uses({ mounts }: ContainerState, storages: readonly Storage[]): boolean {
+  return mounts.some((mount) => storages.some((storage) => overlaps(mount, storage)));
+}
+
+export function overlaps(mount: Mount, { type, source }: Storage): boolean {
+  if (mount.type !== type) return false;
+  if (type === 'volume') return mount.source === source;
+  return [mount.source, source].some(
+    (folder, i, pair) => longestPrefix([folder], pair[1 - i] ?? '') !== undefined,
+  );
+}
+
+/**
+ * Those that run and may write, in the order in which they are to be stopped: each before what it needs. One that has
+ * it mounted read-only changes nothing, and goes on.
+ */
+export function findWriters(
+  containers: readonly ContainerState[],
+  storages: readonly Storage[],
+): ContainerState[] {
+  const writers = containers.filter(
+    ({ running, mounts }) =>
+      running &&
+      mounts.some(
+        (mount) => !mount.readOnly && storages.some((storage) => overlaps(mount, storage)),
+      ),
+  );
+  return dependantsFirst(writers, containers);
+}
+
+/**
+ * Databases that have ended already: their files are looked at as well. Not those whose files a running one has now,
+ * nor those that never ran.
+ */
+export function findEnded(
+  containers: readonly ContainerState[],
+  storages: readonly Storage[],
+  running: readonly ContainerState[],
+): ContainerState[] {
+  const inUse = storages.filter((storage) => running.some((each) => uses(each, [storage])));
+  const idle = storages.filter((storage) => !inUse.includes(storage));
+  return containers.filter((each) => !each.running && each.everStarted && uses(each, idle));
+}
+
+/**
+ * Where the engine is known by its image and its data is among what is saved, that one; else a program like any other.
+ * @param login what the user knows better than the container's own environment
+ */
+export async function describeWriter(
+  runtime: ContainerRuntime,
+  container: ContainerState,
+  storages: readonly Storage[],
+  login: Partial<Credentials>,
+  signal: AbortSignal,
+): Promise<VolumeWriter> {
+  const image = {
+    ...(await runtime.ensureImage(container.imageId, signal)),
+    reference: container.image,
+  };
+  const mountPaths = container.mounts
+    .filter((mount) => storages.some((storage) => overlaps(mount, storage)))
+    .map(({ target }) => target);
+  const known = engineOf(container.image);
+  const dataPath = known?.location(image, container.env).dataPath;
+  const held = dataPath !== undefined && longestPrefix(mountPaths, dataPath) !== undefined;
+  const engine: Engine = known && held ? known : unknownProgram(container.stopSignal);
+  const target: DataSource = {
+    ...{ id: container.id, engine, mountPaths },
+    endpoint: {
+      ...credentialsIn(engine, container.env, container.command),
+      ...login,
+      ...{ host: container.name, port: 0 },
+    },
+    dataPath: held ? dataPath : (mountPaths[0] ?? '/'),
+  };
+  const readiness = engine.readiness(target.endpoint);
+  const answer =
+    container.running && engine.id !== 'generic'
+      ? await askOnce(runtime, container.id, readiness, signal)
+      : undefined;
+  // One that must be told to write its data, and would not listen, must not be stopped.
+  if (answer !== undefined && answer !== ready && engine.shutdown) {
+    throw new AppError(
+      'container-unhealthy',
+      `${container.name} (${engine.id}) does not answer as it should: ${answer}`,
+      { hint: 'Where it wants a password that its environment does not tell, set "password"' },
+    );
+  }
+  return { container, image, target, readiness: answer === ready ? readiness : undefined };
+}
+
+/** Containers that share the network or the processes of one that is stopped: they have to be restarted as well. */
+export function findJoined(
+  containers: readonly ContainerState[],
+  stopped: readonly ContainerState[],
+): ContainerState[] {
+  return containers.filter(
+    (each) =>
+      each.running &&
+      !stopped.includes(each) &&
+      each.joins.some((need) => stopped.some((other) => isNamed(other, need))),
+  );
+}
+
+/** In what is between two of them, too, those that are not among `writers` count. */
+function dependantsFirst(
+  writers: readonly ContainerState[],
+  containers: readonly ContainerState[],
+): ContainerState[] {
+  const ordered: ContainerState[] = [];
+  const seen = new Set<ContainerState>();
+  const visit = (container: ContainerState): void => {
+    if (seen.has(container)) return; // also the end of a circle, which has no right order
+    seen.add(container);
+    for (const other of newestFirst(containers)) if (needs(other, container)) visit(other);
+    if (writers.includes(container)) ordered.push(container);
+  };
+  // Without a word on who needs whom: what was started later may need what was there before.
+  for (const writer of newestFirst(writers)) visit(writer);
+  return ordered;
+}
+
+function newestFirst(containers: readonly ContainerState[]): ContainerState[] {
+  return containers.toSorted((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
+}
+
+function needs(container: ContainerState, other: ContainerState): boolean {
+  return (
+    container.needs.some((need) => isNamed(other, need)) || composeNeeds(container).some(is(other))
+  );
+}
+
+function isNamed({ id, name }: ContainerState, wanted: string): boolean {
+  return name === wanted || (wanted.length >= 12 && id.startsWith(wanted));
+}
+
+interface Service {
+  readonly project: string;
+  readonly service: string;
+}
+
+const composeLabel = 'com.docker.compose.';
+
+/** `db:service_healthy:false,cache:service_started:false` */
+function composeNeeds({ labels }: ContainerState): Service[] {
+  const project = labels[`${composeLabel}project`];
+  if (project === undefined) return [];
+  return (labels[`${composeLabel}depends_on`] ?? '')
+    .split(',')
+    .map((each) => ({ project, service: each.replace(/:.*$/s, '') }))
+    .filter(({ service }) => service !== '');
+}
+
+function is({ labels }: ContainerState) {
+  return ({ project, service }: Service): boolean =>
+    labels[`${composeLabel}project`] === project && labels[`${composeLabel}service`] === service;
+}

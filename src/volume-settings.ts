@@ -1,0 +1,195 @@
+import { resolve } from 'node:path';
+
+import {
+  invalidSettings,
+  readCopySettings,
+  readerOf,
+  type CopySettings,
+  type SettingsContext,
+} from './settings.ts';
+import {
+  databaseName,
+  keyLines,
+  keyText,
+  lines,
+  oneOf,
+  text,
+  trueOrFalse,
+} from './setting-values.ts';
+
+// The inputs of the sub-actions save/ and restore/, and of the commands of the same names.
+
+const copyInputs = ['key', 'store', 'copy'] as const;
+
+export const saveInputNames = [
+  ...copyInputs,
+  'name',
+  'volumes',
+  'container',
+  'compose-project',
+  'include-binds',
+  'overwrite',
+  'save',
+  'image',
+  'user',
+  'password',
+  'database',
+  'quiesce',
+  'before-copy',
+  'after-copy',
+  'compression',
+  'stop-timeout',
+  'wait-timeout',
+  'retention-days',
+  'fail-on-save-error',
+] as const;
+
+export const restoreInputNames = [
+  ...copyInputs,
+  'restore-keys',
+  'rename',
+  'volume',
+  'include-binds',
+  'overwrite',
+  'image',
+  'fail-on-miss',
+  'lookup-only',
+] as const;
+
+type Raw = Readonly<Partial<Record<string, string>>>;
+
+export interface VolumeSettingsContext extends SettingsContext {
+  /** Relative folders are below it. */
+  readonly cwd: string;
+}
+
+export interface SaveSettings {
+  readonly copy: CopySettings;
+  /** Of the snapshot; without sources the name of a database that was started. */
+  readonly name: string | undefined;
+  readonly volumes: readonly string[];
+  readonly container: string | undefined;
+  readonly composeProject: string | undefined;
+  readonly includeBinds: boolean;
+  readonly overwrite: boolean;
+  readonly save: 'auto' | 'true' | 'false';
+  readonly image: string | undefined;
+  readonly login: {
+    readonly user?: string;
+    readonly password?: string;
+    readonly database?: string;
+  };
+  readonly failOnSaveError: boolean;
+}
+
+export interface RestoreSettings {
+  readonly copy: CopySettings;
+  readonly restoreKeys: readonly string[];
+  readonly rename: Readonly<Record<string, string>>;
+  readonly volume: string | undefined;
+  readonly includeBinds: boolean;
+  readonly overwrite: boolean;
+  readonly image: string | undefined;
+  readonly failOnMiss: boolean;
+  readonly lookupOnly: boolean;
+}
+
+/** @throws `invalid-settings` with a line per problem in `details` */
+export function parseSaveSettings(raw: Raw, context: VolumeSettingsContext): SaveSettings {
+  const reader = readerOf(raw);
+  const { read, problems } = reader;
+  const login = {
+    user: read('user', text, undefined),
+    password: read('password', text, undefined),
+    database: read('database', text, undefined),
+  };
+  const settings = {
+    copy: readCopySettings(reader, context),
+    volumes: read('volumes', lines, []).map((each) => storageName(each, context.cwd)),
+    container: read('container', text, undefined),
+    composeProject: read('compose-project', text, undefined),
+    includeBinds: read('include-binds', trueOrFalse, false),
+    overwrite: read('overwrite', trueOrFalse, false),
+    save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
+    image: read('image', text, undefined),
+    login: given(login),
+    failOnSaveError: read('fail-on-save-error', trueOrFalse, false),
+  };
+  const name = read('name', hasSources(settings) ? keyText : databaseName, undefined);
+  if (!hasSources(settings)) {
+    if (name === undefined) {
+      problems.push(
+        'nothing to save: give "volumes", "container" or "compose-project", or the "name" of a database that was started',
+      );
+    }
+    if (settings.includeBinds)
+      problems.push('include-binds: goes with "container" or "compose-project"');
+  }
+  if (problems.length > 0) throw invalidSettings(problems);
+  return { ...settings, name };
+}
+
+/** True when volumes are to be saved, false for a database that was started by name. */
+export function hasSources({
+  volumes,
+  container,
+  composeProject,
+}: Pick<SaveSettings, 'volumes' | 'container' | 'composeProject'>): boolean {
+  return volumes.length > 0 || container !== undefined || composeProject !== undefined;
+}
+
+/** @throws `invalid-settings` with a line per problem in `details` */
+export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): RestoreSettings {
+  const reader = readerOf(raw);
+  const { read, problems } = reader;
+  const settings = {
+    copy: readCopySettings(reader, context),
+    restoreKeys: read('restore-keys', keyLines, []),
+    rename: read('rename', (value) => renames(value, context.cwd), {}),
+    volume: read('volume', (value) => storageName(value, context.cwd), undefined),
+    includeBinds: read('include-binds', trueOrFalse, false),
+    overwrite: read('overwrite', trueOrFalse, false),
+    image: read('image', text, undefined),
+    failOnMiss: read('fail-on-miss', trueOrFalse, false),
+    lookupOnly: read('lookup-only', trueOrFalse, false),
+  };
+  if (problems.length > 0) throw invalidSettings(problems);
+  return settings;
+}
+
+/** `OLD=NEW`, one a line. The last `=` counts: paths may have more of them in front. */
+function renames(value: string, cwd: string): Record<string, string> {
+  const pairs = lines(value).map((line) => {
+    const at = line.lastIndexOf('=');
+    const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    if (at < 1 || from === '' || to === '') throw new Error(`"${line}" is not OLD=NEW`);
+    return [from, storageName(to, cwd)] as const;
+  });
+  const twice = pairs.find(([from], i) => pairs.findIndex(([other]) => other === from) !== i);
+  if (twice) throw new Error(`"${twice[0]}" is given twice`);
+  return Object.fromEntries(pairs);
+}
+
+/** A volume's name as it is; a folder, which has a slash or a dot in front, as an absolute path. */
+function storageName(value: string, cwd: string): string {
+  return /^(\/|\.{1,2}(\/|$))/.test(value) ? resolve(cwd, value) : value;
+}
+
+/** Without what is not given. */
+function given(values: Readonly<Record<string, string | undefined>>): SaveSettings['login'] {
+  return Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+/** What the use cases are asked for. Without a name of its own a snapshot is called after what it is made of. */
+export function saveRequest(settings: SaveSettings) {
+  const { copy, name, volumes, container, composeProject, login } = settings;
+  const { includeBinds, overwrite, image } = settings;
+  const [volume = ''] = volumes;
+  return {
+    ...{ volumes, container, composeProject, login, includeBinds, overwrite, image },
+    name: name ?? composeProject ?? container ?? volume.replace(/^.*\//, ''),
+    settings: copy,
+  };
+}
