@@ -9,22 +9,23 @@ import {
   type CopySettings,
   type RawInputs,
 } from '../settings.ts';
+import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools } from '../usecases/context.ts';
 import { restore } from '../usecases/restore.ts';
 import { save } from '../usecases/save.ts';
 import { start } from '../usecases/start.ts';
 import { requireNameFree } from '../usecases/started.ts';
 import { stop } from '../usecases/stop.ts';
-import {
-  inspectSnapshot,
-  listSnapshots,
-  removeSnapshot,
-  verifySnapshot,
-} from '../usecases/stored.ts';
+import { pruneSnapshots } from '../usecases/prune.ts';
+import { inspectSnapshot, listSnapshots, removeSnapshot } from '../usecases/stored.ts';
+import { verifySnapshot, verifySnapshots } from '../usecases/verify.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
+import { pruneView } from './output-prune.ts';
+import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
 import type { CliSurroundings } from './surroundings.ts';
+import { readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
 
 /** Names that are given here are unique on this machine, for this tool. */
 const scope = 'cli';
@@ -51,10 +52,10 @@ export const runs: Readonly<Record<CommandName, Run>> = {
 
   async save(given, around, signal) {
     const settings = copySettings(given, around);
-    const { key } = settings;
-    if (key === undefined) throw missing('key', 'save');
-    const request = { scope, name: given.argument, key, settings, provenance: from('save') };
+    const name = given.argument;
     await using composed = await composeStoreTools(around, settings.copy, settings.store);
+    const key = settings.key ?? versionedKey(name, composed.tools.clock.now());
+    const request = { scope, name, key, settings, provenance: from('save') };
     return views.saveView(await save(composed.tools, request, signal));
   },
 
@@ -69,23 +70,34 @@ export const runs: Readonly<Record<CommandName, Run>> = {
 
   list: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.listView(await listSnapshots(tools, signal)),
+      snapshotViews.listView(await listSnapshots(tools, given.argument || undefined, signal)),
     ),
 
   inspect: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.inspectView(await inspectSnapshot(tools, given.argument, signal)),
+      snapshotViews.inspectView(await inspectSnapshot(tools, given.argument, signal)),
     ),
 
-  verify: (given, around, signal) =>
-    withSnapshots(given, around, async (tools) =>
-      views.verifyView(await verifySnapshot(tools, given.argument, signal)),
-    ),
+  verify(given, around, signal) {
+    const request = readVerifyRequest(given);
+    return withSnapshots(given, around, async (tools) =>
+      request.kind === 'one'
+        ? snapshotViews.verifyView(await verifySnapshot(tools, request.key, signal))
+        : snapshotViews.verifyAllView(await verifySnapshots(tools, request, signal)),
+    );
+  },
 
   rm: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.removeView(await removeSnapshot(tools, given.argument, signal)),
+      snapshotViews.removeView(await removeSnapshot(tools, given.argument, signal)),
     ),
+
+  prune(given, around, signal) {
+    const request = readPruneRequest(given);
+    return withSnapshots(given, around, async (tools) =>
+      pruneView(await pruneSnapshots(tools, request, signal)),
+    );
+  },
 };
 
 async function withSnapshots(
