@@ -34,7 +34,7 @@ export interface PruneReport {
   readonly kept: readonly PrunedSnapshot<KeepReason>[];
   /** What was to be removed, and why it could not be. */
   readonly failed: readonly (PrunedSnapshot<RetentionRule> & { readonly problem: Problem })[];
-  /** Of the protected ones that were read: those that are not whole. */
+  /** Of what is protected: what was read and is not whole, or could not be read. */
   readonly damaged: readonly { readonly key: string; readonly problem: Problem }[];
   readonly freedBytes: number;
   /** Of all that is still there, of the names that were asked for. */
