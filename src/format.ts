@@ -9,3 +9,13 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
 }
+
+/** `45 s`, `5 min`, `3 h`, `12 d`: how long ago, in whole units. What lies ahead, by a clock that is wrong, is `0 s`. */
+export function formatAge(ageSeconds: number): string {
+  const seconds = Math.max(0, Math.floor(ageSeconds));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} d`;
+}

@@ -47,12 +47,29 @@ export {
   inspectSnapshot,
   listSnapshots,
   removeSnapshot,
-  verifySnapshot,
   type SnapshotDetails,
   type SnapshotSummary,
-  type VerifyReport,
 } from './usecases/stored.ts';
+export {
+  verifySnapshot,
+  verifySnapshots,
+  type Problem,
+  type Verdict,
+  type VerifyAllReport,
+  type VerifyReport,
+  type VerifyRequest,
+  type WholeSnapshot,
+} from './usecases/verify.ts';
+export {
+  pruneSnapshots,
+  type PrunedSnapshot,
+  type PruneReport,
+  type PruneRequest,
+} from './usecases/prune.ts';
+export type { Guard, KeepReason, RetentionRule, RetentionRules } from './snapshot/retention.ts';
+export type { Sample } from './snapshot/sample.ts';
 
+export { versionedKey } from './snapshot/key.ts';
 export type { KeyPart, Manifest, DatabaseManifest, VolumesManifest } from './snapshot/manifest.ts';
 
 /** Says nothing. */

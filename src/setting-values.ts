@@ -1,6 +1,7 @@
 import type { Env } from './engines/engine.ts';
 import type { Compression } from './runtime/volume-copier.ts';
 import { keyProblem } from './snapshot/key.ts';
+import type { Sample } from './snapshot/sample.ts';
 
 // From the text of one input to what it means. Each throws an Error that says what is wrong with the text.
 
@@ -80,6 +81,45 @@ export function durationMs(value: string): number {
     throw new Error(`"${value}" is not a time: seconds like 120, or 2m`);
   }
   return seconds * 1000;
+}
+
+const unitSeconds: Readonly<Record<string, number>> = {
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+  w: 604_800,
+};
+
+/** How old a thing may be: `7d`, `12h`, `2w`. With its unit always: a bare number may mean days to who writes it. */
+export function ageMs(value: string): number {
+  const match = /^(\d+) ?([smhdw])$/.exec(value);
+  const ms = Number(match?.[1]) * (unitSeconds[match?.[2] ?? ''] ?? 0) * 1000;
+  if (!match || ms === 0) throw new Error(`"${value}" is not an age like 12h, 7d or 2w`);
+  return ms;
+}
+
+/** Room on a disk: `5GB` is powers of 1000, as sizes are printed, `5GiB` of 1024. A bare number is refused. */
+export function storageBytes(value: string): number {
+  const match = /^(\d+(?:\.\d+)?) ?(?:([KMGT])(i?))?B$/i.exec(value);
+  const power = ['', 'K', 'M', 'G', 'T'].indexOf((match?.[2] ?? '').toUpperCase());
+  const bytes = Math.floor(Number(match?.[1]) * (match?.[3] ? 1024 : 1000) ** power);
+  if (!match || bytes < 1) throw new Error(`"${value}" is not a size like 500MB, 5GB or 5GiB`);
+  return bytes;
+}
+
+export function countOf(value: string): number {
+  if (/^[1-9]\d{0,8}$/.test(value)) return Number(value);
+  throw new Error(`"${value}" is not a number of 1 or more`);
+}
+
+export function parseSample(value: string): Sample {
+  const match = /^(\d{1,9})(%?)$/.exec(value);
+  const number = Number(match?.[1]);
+  if (!match || number < 1 || (match[2] && number > 100)) {
+    throw new Error(`"${value}" is neither a number like 3 nor a share like 20%`);
+  }
+  return match[2] ? { kind: 'share', percent: number } : { kind: 'count', count: number };
 }
 
 export function extraVolumes(value: string): ExtraVolume[] {

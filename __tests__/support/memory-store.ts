@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError } from '../../src/errors.ts';
-import type { Entry, Found, ListableStore, Lookup } from '../../src/stores/store.ts';
+import type { Entry, Found, ListableStore, Lookup, SnapshotStore } from '../../src/stores/store.ts';
 
 interface Snapshot {
   readonly files: ReadonlyMap<string, Buffer>;
@@ -140,6 +140,16 @@ export class MemoryStore implements ListableStore {
   #replace(key: string, files: ReadonlyMap<string, Buffer>): void {
     this.storage.set(key, { ...this.#snapshot(key), files });
   }
+}
+
+/** The same store, with only what every store can do. */
+export function plainStore(store: SnapshotStore): SnapshotStore {
+  return {
+    name: 'plain',
+    find: (lookup, signal) => store.find(lookup, signal),
+    load: (found, dir, signal) => store.load(found, dir, signal),
+    save: (key, dir, signal) => store.save(key, dir, signal),
+  };
 }
 
 function nextOrder(storage: MemoryStorage): number {

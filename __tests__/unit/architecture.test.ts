@@ -37,7 +37,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...interfaces,
   ],
   action: [...edge, 'action'],
-  cli: [...edge, 'cli'],
+  cli: [...edge, 'setting-values', 'cli'],
   index: edge,
   bundle: ['index', 'action', 'cli'],
 };

@@ -6,7 +6,7 @@ import { suggest } from './suggest.ts';
 
 /** What one command was given. */
 export interface Given {
-  /** The positional argument; empty where there is none. */
+  /** The positional argument; empty where there is none, and several are lines. */
   readonly argument: string;
   /** Flag -> text. Several values of one flag are lines; a switch is `true` or `false`. */
   readonly values: Readonly<Record<string, string>>;
@@ -104,6 +104,11 @@ function argumentOf(
 ): string {
   const { argument } = command;
   const [value, ...others] = positionals;
+  if (argument?.repeatable) {
+    // A variable of a shell that is not set must not mean "all".
+    if (!positionals.some((each) => each.trim() === '')) return positionals.join('\n');
+    throw usageError(`a ${argument.name} is empty`, undefined, command);
+  }
   const surplus = argument === undefined ? value : others[0];
   if (surplus !== undefined && values['help'] !== 'true') {
     throw usageError(`"${surplus}" is too much for "snapvol ${command.name}"`, undefined, command);

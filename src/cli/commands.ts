@@ -12,10 +12,17 @@ export interface Flag {
   readonly about: string;
 }
 
+export interface Argument {
+  readonly name: string;
+  readonly required: boolean;
+  /** May be given several times, or not at all: one line each. */
+  readonly repeatable?: true;
+}
+
 export interface Command {
   readonly name: CommandName;
   /** The positional argument, if it takes one. */
-  readonly argument?: { readonly name: string; readonly required: boolean };
+  readonly argument?: Argument;
   readonly about: string;
   /** More than one line of help has room for. */
   readonly notes: string;
@@ -33,6 +40,7 @@ export const commandNames = [
   'inspect',
   'verify',
   'rm',
+  'prune',
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
@@ -111,7 +119,8 @@ export const commonFlags: readonly Flag[] = [
 ];
 
 const key = { name: 'KEY', required: true };
-const prefix = 'KEY may be shortened to a beginning that no other key has.';
+const prefix =
+  'KEY may also be a name, which stands for its newest snapshot, or the beginning of a key that no other key has.';
 
 export const commands: readonly Command[] = [
   {
@@ -143,7 +152,11 @@ export const commands: readonly Command[] = [
       '--quiesce), those that depend on others first, and started again, whatever happens. A key that has a snapshot ' +
       'is refused.',
     flags: [
-      { name: 'key', value: 'KEY', about: 'key of the new snapshot (required)' },
+      {
+        name: 'key',
+        value: 'KEY',
+        about: 'key of the new snapshot (NAME-YYYYMMDD-HHMMSS, in UTC)',
+      },
       {
         name: 'volumes',
         value: 'VOLUME',
@@ -225,8 +238,9 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'list',
+    argument: { name: 'NAME', required: false },
     about: 'list the snapshots of a store, newest first',
-    notes: 'Only file:DIR can list.',
+    notes: 'With NAME only those of this name. Only file:DIR can list.',
     flags: flags('store'),
     example: 'snapvol list',
   },
@@ -240,18 +254,59 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'verify',
-    argument: key,
-    about: 'read every byte of a snapshot and compare its checksums',
-    notes: prefix,
-    flags: flags('store'),
-    example: 'snapvol verify shop-before-migration',
+    argument: { name: 'KEY', required: false },
+    about: 'read every byte of snapshots and compare their checksums',
+    notes:
+      `${prefix} Without KEY all snapshots of file:DIR are read, whatever is wrong with one of them; the exit code is ` +
+      'then 15 if any is damaged. Nothing is copied where $TMPDIR is on the file system of the store.',
+    flags: [
+      { name: 'name', value: 'NAME', about: 'all snapshots of this name, instead of KEY' },
+      {
+        name: 'sample',
+        value: 'N|P%',
+        about: 'only so many of them, drawn at random: 3, or 20% (all)',
+      },
+      ...flags('store'),
+    ],
+    example: 'snapvol verify --sample 20%',
   },
   {
     name: 'rm',
     argument: key,
     about: 'remove a snapshot from a store',
-    notes: `${prefix} Only file:DIR can remove.`,
+    notes:
+      'KEY may be shortened to a beginning that no other key has. A name that has several snapshots is refused, and ' +
+      'their keys are shown. Only file:DIR can remove.',
     flags: flags('store'),
     example: 'snapvol rm shop-before-migration',
+  },
+  {
+    name: 'prune',
+    argument: { name: 'NAME', required: false, repeatable: true },
+    about: 'remove the snapshots that no rule keeps',
+    notes:
+      'For each name (of those given, else of all) a snapshot stays that --keep-last or --keep-within keeps. If what ' +
+      'stays is larger than --max-size, the oldest go until it fits, whatever the other rules say. At least one rule ' +
+      'is needed. Of what --protect names, the newest snapshot that is whole, read to the last byte, stays in any ' +
+      'case; if none is, nothing of that name is removed. Snapshots whose manifest cannot be read stay, too. Only ' +
+      'file:DIR can remove.',
+    flags: [
+      { name: 'keep-last', value: 'N', about: 'keep the newest N of each name' },
+      { name: 'keep-within', value: 'AGE', about: 'keep what is younger: 12h, 7d, 2w' },
+      {
+        name: 'max-size',
+        value: 'SIZE',
+        about: 'of all together: 500MB, 20GB (powers of 1000), 20GiB (of 1024)',
+      },
+      {
+        name: 'protect',
+        value: 'NAME',
+        repeatable: true,
+        about: 'a name or key, * stands for any characters: its newest whole snapshot stays',
+      },
+      { name: 'dry-run', about: 'only show what would be removed' },
+      ...flags('store'),
+    ],
+    example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
   },
 ];

@@ -59,7 +59,8 @@ export function commandHelp(command: Command): string {
 
 function usage({ name, argument }: Command): string {
   if (!argument) return name;
-  return `${name} ${argument.required ? argument.name : `[${argument.name}]`}`;
+  const shown = argument.repeatable ? `${argument.name}...` : argument.name;
+  return `${name} ${argument.required ? shown : `[${shown}]`}`;
 }
 
 function flagRow({ name, short, value, repeatable, about }: Flag): [string, string] {

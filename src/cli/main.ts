@@ -30,10 +30,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       json = invocation.given.values['json'] === 'true';
       log = createTerminalLog(process.stderr, verbosityOf(invocation.given.values));
     }
-    const text = await outputOf(invocation, json, log, controller.signal);
+    const { text, exitCode } = await outputOf(invocation, json, log, controller.signal);
     log.close();
     process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
-    return 0;
+    return exitCode;
   } catch (thrown) {
     const error = controller.signal.aborted
       ? new AppError('cancelled', 'cancelled', { cause: thrown })
@@ -52,16 +52,19 @@ async function outputOf(
   json: boolean,
   log: TerminalLog,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ readonly text: string; readonly exitCode: number }> {
   switch (invocation.kind) {
     case 'version':
-      return version;
-    case 'help':
-      return invocation.command ? commandHelp(invocation.command) : generalHelp();
+      return { text: version, exitCode: 0 };
+    case 'help': {
+      const { command } = invocation;
+      return { text: command ? commandHelp(command) : generalHelp(), exitCode: 0 };
+    }
     case 'command': {
       const run = runs[invocation.command.name];
       const view = await run(invocation.given, readSurroundings(log), signal);
-      return json ? toJson(view.json) : view.text;
+      const exitCode = view.failure ? exitCodes[view.failure] : 0;
+      return { text: json ? toJson(view.json) : view.text, exitCode };
     }
   }
 }

@@ -1,19 +1,19 @@
-import type { AppError } from '../errors.ts';
+import type { AppError, ErrorCode } from '../errors.ts';
 import { formatBytes } from '../format.ts';
-import { writersOf } from '../snapshot/contents.ts';
-import type { DatabaseManifest, Writer } from '../snapshot/manifest.ts';
 import type { Removed } from '../usecases/remove.ts';
 import type { StartReport } from '../usecases/report.ts';
 import type { RecoverReport } from '../usecases/recover.ts';
 import type { SaveVolumesReport } from '../usecases/save-volumes.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
 import type { SaveReport } from '../usecases/save.ts';
-import type { SnapshotDetails, SnapshotSummary, VerifyReport } from '../usecases/stored.ts';
+import { table } from './table.ts';
 
 /** A result in both forms: for people and simple scripts, and for `--json`. */
 export interface View {
   readonly text: string;
   readonly json: unknown;
+  /** What the process ends with, where the work was done and something of it failed. */
+  readonly failure?: ErrorCode | undefined;
 }
 
 /** One document. What has no value is `null`, so that the keys are always the same. */
@@ -112,86 +112,4 @@ export function restoreView(report: RestoreReport): View {
     mountPath ?? '?',
   ]);
   return { text: table(['VOLUME', 'HOLDS', 'SIZE', 'WAS MOUNTED AT'], rows), json: report };
-}
-
-export function listView(snapshots: readonly SnapshotSummary[]): View {
-  const rows = snapshots.map(({ key, createdAt, sizeBytes, engine, image, architecture }) => [
-    key,
-    createdAt.replace(/\.\d+Z$/, 'Z'),
-    formatBytes(sizeBytes),
-    engine ?? '?',
-    image ?? '?',
-    architecture ?? '?',
-  ]);
-  return {
-    text: table(['KEY', 'CREATED', 'SIZE', 'ENGINE', 'IMAGE', 'ARCHITECTURE'], rows),
-    json: { snapshots },
-  };
-}
-
-export function inspectView(details: SnapshotDetails): View {
-  const { key, store, digest, sizeBytes, manifest } = details;
-  const rows = [
-    ['key', key],
-    ['store', store],
-    ['digest', `sha256:${digest}`],
-    ['created', `${manifest.createdAt} by ${manifest.createdBy}`],
-    ['name', manifest.name],
-    ...writersOf(manifest).flatMap(writerRows),
-    ...(manifest.kind === 'database' ? [['login', login(manifest.credentials)]] : []),
-    ['size', formatBytes(sizeBytes)],
-    ...manifest.volumes.map(({ name, mountPath, archiveBytes, tarBytes, entries, sha256 }) => [
-      `volume ${name}`,
-      `${mountPath ?? '-'}, ${entries} entries, ${formatBytes(tarBytes)} in ${formatBytes(archiveBytes)}, sha256:${sha256}`,
-    ]),
-    ...manifest.keyParts.map(({ name, value }) => [`part ${name}`, value]),
-    ...Object.entries(manifest.provenance).map(([name, value]) => [`from ${name}`, value]),
-  ];
-  return { text: align(rows), json: details };
-}
-
-function writerRows({ engine, dataVersion, image, consistency }: Omit<Writer, 'container'>) {
-  const { method, exitCode, mark } = consistency;
-  return [
-    ['engine', `${engine}${dataVersion === null ? '' : ` ${dataVersion}`}`],
-    ['image', `${image.reference} (${image.os}/${image.architecture}) ${image.digest ?? image.id}`],
-    ['consistency', `${method}, exit code ${exitCode}, ${mark}`],
-  ];
-}
-
-function login({ user, database }: DatabaseManifest['credentials']): string {
-  return [user, database].filter((text) => text !== '').join(' @ ');
-}
-
-export function verifyView(report: VerifyReport): View {
-  const { key, archives, sizeBytes, seconds } = report;
-  const what = archives.length === 1 ? '1 archive' : `${archives.length} archives`;
-  return {
-    text: `${key} is whole: ${what}, ${formatBytes(sizeBytes)} read in ${seconds.total} s`,
-    json: report,
-  };
-}
-
-export function removeView(removed: { readonly key: string; readonly store: string }): View {
-  return { text: `removed ${removed.key} from ${removed.store}`, json: removed };
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  return align([heads, ...rows]);
-}
-
-/** Columns as wide as their widest cell, the last one as it is. */
-function align(rows: readonly (readonly string[])[]): string {
-  const widths = rows.reduce<number[]>(
-    (widest, row) => row.map((cell, i) => Math.max(cell.length, widest[i] ?? 0)),
-    [],
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
 }

@@ -14,6 +14,7 @@ import {
   type CopySettings,
   type RawInputs,
 } from '../settings.ts';
+import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
 import { recover, repair } from '../usecases/recover.ts';
 import { restore } from '../usecases/restore.ts';
@@ -22,13 +23,14 @@ import { save } from '../usecases/save.ts';
 import { start } from '../usecases/start.ts';
 import { requireNameFree } from '../usecases/started.ts';
 import { stop } from '../usecases/stop.ts';
+import { pruneSnapshots } from '../usecases/prune.ts';
 import {
   findSnapshot,
   inspectSnapshot,
   listSnapshots,
   removeSnapshot,
-  verifySnapshot,
 } from '../usecases/stored.ts';
+import { verifySnapshot, verifySnapshots } from '../usecases/verify.ts';
 import {
   hasSources,
   parseRestoreSettings,
@@ -37,8 +39,11 @@ import {
 } from '../volume-settings.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
+import { pruneView } from './output-prune.ts';
+import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
 import type { CliSurroundings } from './surroundings.ts';
+import { readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
 
 /** Names that are given here are unique on this machine, for this tool. */
 const scope = 'cli';
@@ -66,10 +71,12 @@ export const runs: Readonly<Record<CommandName, Run>> = {
 
   async save(given, around, signal) {
     const settings = parseSaveSettings({ ...given.values, ...nameOf(given) }, around);
-    const { key, store, copy } = settings.copy;
-    if (key === undefined) throw missing('key', 'save');
-    const request = { ...saveRequest(settings), key, provenance: from('save') };
+    const { store, copy } = settings.copy;
+    const wanted = saveRequest(settings);
     await using composed = await composeRepaired(around, copy, store, signal);
+    const { clock } = composed.tools;
+    const key = settings.copy.key ?? versionedKey(wanted.name, clock.now());
+    const request = { ...wanted, key, provenance: from('save') };
     return hasSources(settings)
       ? views.saveVolumesView(await saveVolumes(composed.tools, request, signal))
       : views.saveView(await save(composed.tools, { ...request, scope }, signal));
@@ -94,23 +101,34 @@ export const runs: Readonly<Record<CommandName, Run>> = {
 
   list: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.listView(await listSnapshots(tools, signal)),
+      snapshotViews.listView(await listSnapshots(tools, given.argument || undefined, signal)),
     ),
 
   inspect: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.inspectView(await inspectSnapshot(tools, given.argument, signal)),
+      snapshotViews.inspectView(await inspectSnapshot(tools, given.argument, signal)),
     ),
 
-  verify: (given, around, signal) =>
-    withSnapshots(given, around, async (tools) =>
-      views.verifyView(await verifySnapshot(tools, given.argument, signal)),
-    ),
+  verify(given, around, signal) {
+    const request = readVerifyRequest(given);
+    return withSnapshots(given, around, async (tools) =>
+      request.kind === 'one'
+        ? snapshotViews.verifyView(await verifySnapshot(tools, request.key, signal))
+        : snapshotViews.verifyAllView(await verifySnapshots(tools, request, signal)),
+    );
+  },
 
   rm: (given, around, signal) =>
     withSnapshots(given, around, async (tools) =>
-      views.removeView(await removeSnapshot(tools, given.argument, signal)),
+      snapshotViews.removeView(await removeSnapshot(tools, given.argument, signal)),
     ),
+
+  prune(given, around, signal) {
+    const request = readPruneRequest(given);
+    return withSnapshots(given, around, async (tools) =>
+      pruneView(await pruneSnapshots(tools, request, signal)),
+    );
+  },
 };
 
 /** Tools, after what killed processes have left is repaired. */
@@ -162,10 +180,4 @@ function nameOf({ argument, values }: Given): RawInputs {
 
 function from(command: string): Record<string, string> {
   return { command: `snapvol ${command}` };
-}
-
-function missing(flag: string, command: string): AppError {
-  return new AppError('invalid-settings', `"snapvol ${command}" needs --${flag}`, {
-    hint: `"snapvol ${command} --help" has an example`,
-  });
 }

@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { lstat, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 
-import { AppError } from '../errors.ts';
+import { AppError, messageOf, systemCodeOf } from '../errors.ts';
 import { decodeManifest, encodeManifest, manifestFileName, type Manifest } from './manifest.ts';
 
 /** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
@@ -64,12 +63,21 @@ export async function openBundle(dir: string): Promise<Bundle> {
   return { dir, manifest, digest };
 }
 
-/** Reads every byte. @throws `snapshot-corrupt` naming the first archive that is not what the manifest says. */
-export async function verifyArchives(bundle: Bundle, signal: AbortSignal): Promise<void> {
+/**
+ * Reads every byte.
+ * @param onRead is told how many more bytes were read, often
+ * @throws `snapshot-corrupt` naming the first archive that is not what the manifest says, or that the disk cannot read;
+ *   `store-unavailable` for one that may not be read
+ */
+export async function verifyArchives(
+  bundle: Bundle,
+  signal: AbortSignal,
+  onRead: (bytes: number) => void = () => undefined,
+): Promise<void> {
   for (const volume of bundle.manifest.volumes) {
-    const hash = createHash('sha256');
-    await pipeline(createReadStream(join(bundle.dir, volume.archive)), hash, { signal });
-    const actual = hash.digest('hex');
+    const actual = await reading(volume.archive, () =>
+      hashFile(join(bundle.dir, volume.archive), signal, onRead),
+    );
     if (actual !== volume.sha256) {
       throw new AppError(
         'snapshot-corrupt',
@@ -99,7 +107,36 @@ async function readSmall(dir: string, name: string): Promise<string> {
       `${name} has ${size} bytes, which is too large to be one`,
     );
   }
-  return readFile(join(dir, name), 'utf8');
+  return reading(name, () => readFile(join(dir, name), 'utf8'));
+}
+
+async function hashFile(
+  path: string,
+  signal: AbortSignal,
+  onRead: (bytes: number) => void,
+): Promise<string> {
+  const hash = createHash('sha256');
+  // A cast: a stream without an encoding gives buffers.
+  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    onRead(chunk.length);
+  }
+  return hash.digest('hex');
+}
+
+/** What the system says against reading a file of a bundle. A disk that fails (EIO) has lost what was there. */
+async function reading<T>(name: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === undefined || code === 'ABORT_ERR') throw error;
+    throw new AppError(
+      code === 'EIO' ? 'snapshot-corrupt' : 'store-unavailable',
+      `${name} cannot be read: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
 }
 
 async function sizeOf(file: string): Promise<number | undefined> {

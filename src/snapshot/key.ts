@@ -35,6 +35,19 @@ export function keyProblem(key: string): string | undefined {
   return undefined;
 }
 
+/**
+ * `NAME-YYYYMMDD-HHMMSS` in UTC: the key of one of several snapshots of a name. What a key may not have becomes `-`, and
+ * a name that is too long is cut.
+ */
+export function versionedKey(name: string, nowMs: number): string {
+  const [date = '', time = ''] = new Date(nowMs).toISOString().split(/[T.]/);
+  const moment = `-${date.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  const allowed = name.replaceAll(/[,\u0000-\u001f\u007f]/g, '-');
+  // Half of a surrogate pair, where the cut went through one, is no Unicode.
+  return `${allowed.slice(0, keyLimit - moment.length).toWellFormed()}${moment}`;
+}
+
 /** What differs between the parts of two snapshots, one line each: `image changed: postgres:16 -> postgres:17`. */
 export function differingParts(before: KeyParts, now: KeyParts): string[] {
   const old = new Map(before.map((part) => [part.name, part.value]));

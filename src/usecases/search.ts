@@ -82,7 +82,7 @@ function baseMisfit(base: KeyParts, wanted: KeyParts): string | undefined {
 }
 
 /** What keeps a snapshot from being used without keeping the database from being seeded. */
-const reasonCodes: ReadonlySet<AppError['code']> = new Set([
+export const reasonCodes: ReadonlySet<AppError['code']> = new Set([
   'store-unavailable',
   'snapshot-corrupt',
   'snapshot-incompatible',

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto';
 
 import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { bundleBytes, verifyArchives } from '../snapshot/bundle.ts';
 import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/manifest.ts';
 import { isListable, type Found, type ListableStore, type SnapshotStore } from '../stores/store.ts';
+import { manifestOf, readCatalogue, requireListable } from './catalogue.ts';
 import type { SnapshotTools } from './context.ts';
-import { readManifest } from './explain.ts';
 import { loadBundle } from './search.ts';
 
 /** One line of a list. What only the manifest tells is absent where that cannot be read. */
 export interface SnapshotSummary {
   readonly key: string;
   readonly createdAt: string;
+  readonly ageSeconds: number;
   readonly sizeBytes: number;
   readonly name: string | undefined;
   readonly engine: string | undefined;
@@ -25,22 +25,15 @@ export interface SnapshotDetails {
   readonly key: string;
   readonly store: string;
   readonly digest: string;
+  readonly ageSeconds: number;
   /** Of the archives. */
   readonly sizeBytes: number;
   readonly manifest: Manifest;
 }
 
-export interface VerifyReport {
-  readonly key: string;
-  readonly store: string;
-  readonly digest: string;
-  readonly sizeBytes: number;
-  readonly archives: readonly { readonly archive: string; readonly sha256: string }[];
-  readonly seconds: { readonly total: number };
-}
-
 /**
- * The snapshot of this key or, in a store that can list, the only one whose key begins with it.
+ * The snapshot that `key` stands for: the one with this very key; else, in a store that can list, the newest one of
+ * this name; else the only one whose key begins with it.
  * @throws `snapshot-missing`; `invalid-settings` when several keys begin with it
  */
 export async function findSnapshot(
@@ -50,19 +43,43 @@ export async function findSnapshot(
 ): Promise<Found> {
   const exact = await store.find({ primary: key, prefixes: [] }, signal);
   if (exact) return exact;
-  const entries = isListable(store) && key !== '' ? await store.list(signal) : [];
-  const matches = entries.map((entry) => entry.key).filter((each) => each.startsWith(key));
-  const [only, ...others] = matches;
-  if (others.length > 0) {
-    throw new AppError(
-      'invalid-settings',
-      `${matches.length} snapshots in ${store.name} begin with "${key}"`,
-      { hint: 'Give more of the key', details: matches },
-    );
-  }
-  const found = only && (await store.find({ primary: only, prefixes: [] }, signal));
+  if (!isListable(store) || key === '') throw snapshotMissing(store, key);
+  const keys = (await store.list(signal)).map((entry) => entry.key);
+  const meant = (await newestNamed(store, keys, key, signal)) ?? onlyBeginning(store, keys, key);
+  const found = meant && (await store.find({ primary: meant, prefixes: [] }, signal));
   if (found) return found;
-  throw new AppError('snapshot-missing', `there is no snapshot ${key} in ${store.name}`, {
+  throw snapshotMissing(store, key);
+}
+
+/** @param keys newest first */
+async function newestNamed(
+  store: ListableStore,
+  keys: readonly string[],
+  name: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (const key of keys) {
+    if ((await manifestOf(store, key, signal))?.name === name) return key;
+  }
+  return undefined;
+}
+
+function onlyBeginning(
+  store: SnapshotStore,
+  keys: readonly string[],
+  beginning: string,
+): string | undefined {
+  const matches = keys.filter((key) => key.startsWith(beginning));
+  if (matches.length < 2) return matches[0];
+  throw new AppError(
+    'invalid-settings',
+    `${matches.length} snapshots in ${store.name} begin with "${beginning}"`,
+    { hint: 'Give more of the key', details: matches },
+  );
+}
+
+function snapshotMissing(store: SnapshotStore, key: string): AppError {
+  return new AppError('snapshot-missing', `there is no snapshot ${key} in ${store.name}`, {
     hint: '"snapvol list" shows those that there are',
   });
 }
@@ -71,26 +88,30 @@ export function snapshotGone(key: string): AppError {
   return new AppError('snapshot-missing', `the snapshot ${key} has just been removed`);
 }
 
-/** Newest first. @throws `invalid-settings` for a store that cannot list */
+/**
+ * Newest first.
+ * @param name only snapshots of this name
+ * @throws `invalid-settings` for a store that cannot list
+ */
 export async function listSnapshots(
-  { store }: Pick<SnapshotTools, 'store'>,
+  { store, clock }: Pick<SnapshotTools, 'store' | 'clock'>,
+  name: string | undefined,
   signal: AbortSignal,
 ): Promise<SnapshotSummary[]> {
   requireListable(store);
-  const summaries: SnapshotSummary[] = [];
-  for (const { key, createdAtMs, sizeBytes } of await store.list(signal)) {
-    const manifest = await readManifest(store, key, signal);
-    summaries.push({
+  const catalogue = await readCatalogue(store, signal);
+  return catalogue
+    .filter((entry) => name === undefined || entry.name === name)
+    .map(({ key, createdAtMs, sizeBytes, name, manifest }) => ({
       key,
       createdAt: new Date(createdAtMs).toISOString(),
+      ageSeconds: secondsSince(clock, createdAtMs),
       sizeBytes,
-      name: manifest?.name,
+      name,
       engine: manifest && engineNames(manifest),
       image: manifest && imageNames(manifest),
       architecture: (manifest && architectureOf(manifest)) ?? undefined,
-    });
-  }
-  return summaries;
+    }));
 }
 
 /** What a snapshot says of itself. Its archives are not looked at where the store can do without. */
@@ -99,15 +120,21 @@ export async function inspectSnapshot(
   key: string,
   signal: AbortSignal,
 ): Promise<SnapshotDetails> {
-  const { store } = tools;
+  const { store, clock } = tools;
   const found = await findSnapshot(store, key, signal);
   const read = isListable(store)
     ? await readStored(store, found.key, signal)
     : await loadBundle(tools, found, signal);
   if (!read) throw snapshotGone(found.key);
   const { manifest, digest } = read;
-  const sizeBytes = manifest.volumes.reduce((sum, volume) => sum + volume.archiveBytes, 0);
-  return { key: found.key, store: store.name, digest, sizeBytes, manifest };
+  return {
+    key: found.key,
+    store: store.name,
+    digest,
+    ageSeconds: secondsSince(clock, Date.parse(manifest.createdAt)),
+    sizeBytes: manifest.volumes.reduce((sum, volume) => sum + volume.archiveBytes, 0),
+    manifest,
+  };
 }
 
 async function readStored(
@@ -124,47 +151,41 @@ async function readStored(
   );
 }
 
-/** Loads a snapshot and reads every byte of it. @throws `snapshot-corrupt` naming the first file that is damaged */
-export async function verifySnapshot(
-  tools: SnapshotTools,
-  key: string,
-  signal: AbortSignal,
-): Promise<VerifyReport> {
-  const { store, clock } = tools;
-  const startMs = clock.now();
-  const found = await findSnapshot(store, key, signal);
-  const bundle = await loadBundle(tools, found, signal);
-  if (!bundle) throw snapshotGone(found.key);
-  await verifyArchives(bundle, signal);
-  return {
-    key: found.key,
-    store: store.name,
-    digest: bundle.digest,
-    sizeBytes: await bundleBytes(bundle),
-    archives: bundle.manifest.volumes.map(({ archive, sha256 }) => ({ archive, sha256 })),
-    seconds: { total: secondsSince(clock, startMs) },
-  };
-}
-
-/** @throws `snapshot-missing`; `invalid-settings` for a store whose snapshots cannot be removed */
+/**
+ * Removes the snapshot of this key, or the only one whose key begins with it. A name alone is refused: it does not say
+ * which of its snapshots should go.
+ * @throws `snapshot-missing`; `invalid-settings` when several could be meant, and for a store that cannot remove
+ */
 export async function removeSnapshot(
   { store }: Pick<SnapshotTools, 'store'>,
   key: string,
   signal: AbortSignal,
 ): Promise<{ readonly key: string; readonly store: string }> {
   requireListable(store);
-  const found = await findSnapshot(store, key, signal);
-  if (!(await store.remove(found.key, signal))) throw snapshotGone(found.key);
-  return { key: found.key, store: store.name };
+  const exact = await store.find({ primary: key, prefixes: [] }, signal);
+  const meant = exact?.key ?? (await findToRemove(store, key, signal));
+  if (!(await store.remove(meant, signal))) throw snapshotGone(meant);
+  return { key: meant, store: store.name };
 }
 
-function requireListable(store: SnapshotStore): asserts store is ListableStore {
-  if (isListable(store)) return;
-  throw new AppError(
-    'invalid-settings',
-    `the store ${store.name} can neither list nor remove snapshots`,
-    {
-      hint: 'Only "file:DIR" can; GitHub shows and removes its own on the pages of the repository',
-    },
-  );
+async function findToRemove(
+  store: ListableStore,
+  key: string,
+  signal: AbortSignal,
+): Promise<string> {
+  if (key === '') throw snapshotMissing(store, key);
+  const catalogue = await readCatalogue(store, signal);
+  const keys = catalogue.map((entry) => entry.key);
+  const named = catalogue.filter(({ name }) => name === key).map((entry) => entry.key);
+  const isOnlyOne = named.length === 1 && named[0]?.startsWith(key);
+  if (named.length > 0 && !isOnlyOne) {
+    const count = named.length === 1 ? 'a snapshot' : `${named.length} snapshots`;
+    throw new AppError('invalid-settings', `"${key}" is the name of ${count} in ${store.name}`, {
+      hint: 'Give the key of the one to remove',
+      details: named,
+    });
+  }
+  const only = onlyBeginning(store, keys, key);
+  if (only === undefined) throw snapshotMissing(store, key);
+  return only;
 }

@@ -69,10 +69,17 @@ describe('arguments', () => {
     expect(refusal('stop')).toContain('"snapvol stop" needs NAME');
     expect(refusal('stop', '')).toContain('"snapvol stop" needs NAME');
     expect(refusal('stop', 'a', 'b')).toContain('"b" is too much');
-    expect(refusal('list', 'a')).toContain('"a" is too much');
+    expect(refusal('list', 'a', 'b')).toContain('"b" is too much');
     expect(refusal('start', '--image')).toContain('--image needs a value');
     expect(refusal('start', '--image', '--seed', 'x')).toContain('--image needs a value');
     expect(refusal('start', '--image', '--seed=x')).toContain('--image needs a value');
+  });
+
+  test('may be many names, and none of them empty', () => {
+    expect(given('prune').argument).toBe('');
+    expect(given('prune', 'a', '--keep-last', '1', 'b').argument).toBe('a\nb');
+    // As of a variable that is not set: it must not mean all.
+    expect(refusal('prune', '', '--keep-last', '1')).toContain('a NAME is empty');
   });
 
   test('ask for help anywhere', () => {

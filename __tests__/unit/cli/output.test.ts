@@ -4,7 +4,6 @@ import * as views from '../../../src/cli/output.ts';
 import { defaultStore } from '../../../src/cli/surroundings.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { StartReport } from '../../../src/usecases/report.ts';
-import { makeManifest } from '../../support/manifests.ts';
 
 const report: StartReport = {
   outcome: 'hit',
@@ -64,43 +63,6 @@ describe('the view of start', () => {
 });
 
 describe('other views', () => {
-  test('list is a table, with question marks where a manifest cannot be read', () => {
-    const known = { name: 'shop', engine: 'postgres', image: 'postgres:17', architecture: 'amd64' };
-    const unknown = {
-      name: undefined,
-      engine: undefined,
-      image: undefined,
-      architecture: undefined,
-    };
-    const createdAt = '2026-11-21T09:00:00.123Z';
-    const snapshots = [
-      { key: 'a', createdAt, sizeBytes: 1_700_000, ...known },
-      { key: 'longer', createdAt, sizeBytes: 5, ...unknown },
-    ];
-    const view = views.listView(snapshots);
-    expect(view.text.split('\n')).toEqual([
-      'KEY     CREATED               SIZE    ENGINE    IMAGE        ARCHITECTURE',
-      'a       2026-11-21T09:00:00Z  1.7 MB  postgres  postgres:17  amd64',
-      'longer  2026-11-21T09:00:00Z  5 B     ?         ?            ?',
-    ]);
-    expect(JSON.parse(views.toJson(view.json))).toMatchObject({
-      snapshots: [
-        { key: 'a', sizeBytes: 1_700_000 },
-        { key: 'longer', engine: null },
-      ],
-    });
-  });
-
-  test('inspect shows what identifies the data, and the whole manifest in JSON', () => {
-    const manifest = makeManifest();
-    const details = { key: manifest.key, store: 'file:/s', digest: 'd', sizeBytes: 5, manifest };
-    const view = views.inspectView(details);
-    for (const text of [manifest.key, 'sha256:d', 'postgres 17', 'pg_control: shut down']) {
-      expect(view.text).toContain(text);
-    }
-    expect(view.json).toEqual(details);
-  });
-
   test('an error is one object, without secrets', () => {
     const error = new AppError('port-taken', 'taken by "secret"', { details: ['secret'] });
     const json = views.toJson(views.errorView(error, (text) => text.replaceAll('secret', '***')));

@@ -117,6 +117,32 @@ describe('a bundle', () => {
       message: expect.stringContaining('data.tar.zst is damaged'),
     });
   });
+
+  test('whose archive the system does not give is damaged where the disk fails', async () => {
+    const bundle = await openBundle(dir);
+    const archive = join(dir, 'data.tar.zst');
+    rmSync(archive);
+    await expect(verifyArchives(bundle, signal)).rejects.toMatchObject({
+      code: 'store-unavailable',
+      message: expect.stringContaining('data.tar.zst cannot be read: ENOENT'),
+    });
+    symlinkSync('/proc/self/mem', archive); // its first byte cannot be read, as on a bad disk
+    await expect(verifyArchives(bundle, signal)).rejects.toMatchObject({
+      code: 'snapshot-corrupt',
+      message: expect.stringContaining('data.tar.zst cannot be read: EIO'),
+    });
+  });
+
+  test('tells how far it has been read, and stops when it is told to', async () => {
+    const bundle = await openBundle(dir);
+    let bytes = 0;
+    await verifyArchives(bundle, signal, (more) => {
+      bytes += more;
+    });
+    expect(bytes).toBe(5);
+    const stopped = verifyArchives(bundle, AbortSignal.abort());
+    await expect(stopped).rejects.toMatchObject({ name: 'AbortError' });
+  });
 });
 
 function replaceIn(file: string, from: string, to: string): void {

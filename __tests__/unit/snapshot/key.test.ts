@@ -5,8 +5,10 @@ import {
   computeKey,
   differingParts,
   filesFingerprint,
+  keyLimit,
   keyProblem,
   passwordFingerprint,
+  versionedKey,
 } from '../../../src/snapshot/key.ts';
 
 const part = fc.record({ name: fc.string(), value: fc.string() });
@@ -58,6 +60,28 @@ test('keys that stores do not take are refused', () => {
   expect(keyProblem('a\nb')).toMatch(/control/);
   expect(keyProblem('x'.repeat(513))).toMatch(/513/);
   expect(keyProblem('x'.repeat(512))).toBeUndefined();
+});
+
+describe('a versioned key', () => {
+  const nowMs = Date.UTC(2026, 10, 21, 9, 5, 7, 999);
+
+  test('is the name and the second, in UTC', () => {
+    expect(versionedKey('shop', nowMs)).toBe('shop-20261121-090507');
+    expect(versionedKey('a, b\n', nowMs)).toBe('a- b--20261121-090507');
+  });
+
+  test('is a valid key of Unicode that ends with the moment, whatever the name', () => {
+    const anyName = fc.string({ unit: 'binary', maxLength: 700 });
+    fc.assert(
+      fc.property(fc.oneof(anyName, fc.constant('😀'.repeat(300))), (name) => {
+        const key = versionedKey(name, nowMs);
+        expect(keyProblem(key)).toBeUndefined();
+        expect(key.isWellFormed()).toBe(true);
+        expect(key).toMatch(/-20261121-090507$/);
+      }),
+    );
+    expect(versionedKey('x'.repeat(700), nowMs)).toHaveLength(keyLimit);
+  });
 });
 
 test('files are the same in any order, and not with another path or content', () => {
