@@ -58,6 +58,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@actions/artifact': /^(action\/|stores\/artifact)/,
   '@actions/cache': /^(action\/|stores\/actions-cache)/,
   '@actions/core': /^(action\/|stores\/(actions-cache|artifact))/,
+  '@actions/github': /^(action\/|stores\/artifact)/,
   '@actions/glob': /^action\//,
   dockerode: /^runtime\/docker/,
   'docker-modem': /^runtime\/docker/,

@@ -53,7 +53,8 @@ export async function save(
   const { key } = request;
   const startMs = clock.now();
   // Before anything is stopped, so that a typing error costs nothing.
-  if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
+  const there = await store.find({ primary: key, prefixes: [] }, signal);
+  if (there && there.source === undefined) throw keyTaken(key, store.name);
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
   const source = await readSource(runtime, container, request, signal);
