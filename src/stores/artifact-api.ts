@@ -144,6 +144,7 @@ export async function asking<T>(
   signal: AbortSignal,
 ): Promise<T> {
   for (let left = TRIES - 1; ; left -= 1) {
+    throwIfCancelled(signal);
     try {
       return await orCancelled(ask(), signal);
     } catch (error) {

@@ -53,6 +53,14 @@ export class ArtifactService {
       .map((artifact) => ({ ...artifact }));
   }
 
+  /** Lists one more artifact, which has no bytes. */
+  add(name: string): void {
+    const now = new Date().toISOString();
+    const id = this.#parts.nextId();
+    const nothing = { blob: `none-${id}`, job: '', sizeBytes: 0, digest: '', expired: false };
+    this.#stored.push({ ...nothing, id, name, createdAt: now, expiresAt: now, finalized: true });
+  }
+
   /** Forgets an artifact, as happens when it is deleted or expires, and returns its blobs. */
   remove(name: string): readonly string[] {
     const gone = this.#stored.filter((artifact) => artifact.name === name);
