@@ -7,7 +7,7 @@ import type { Log } from '../../src/log.ts';
 import { encodeArtifactName } from '../../src/stores/artifact-name.ts';
 import { createArtifactStore } from '../../src/stores/artifact.ts';
 import { parseStore } from '../../src/stores/location.ts';
-import type { SnapshotStore } from '../../src/stores/store.ts';
+import type { ReplaceableStore, SnapshotStore } from '../../src/stores/store.ts';
 import {
   REPOSITORY,
   startResultsService,
@@ -49,7 +49,7 @@ function be(run: WorkflowRun): void {
 }
 
 /** A store of the run that this process is in. */
-function open(text: string): SnapshotStore {
+function open(text: string): ReplaceableStore {
   const location = parseStore(text);
   if (location.kind !== 'artifact') throw new Error(`${text} is not a store of artifacts`);
   return createArtifactStore({
@@ -79,8 +79,15 @@ describe.each(['run', 'latest'])('what one run has saved and another reads by %s
           be(reader);
         }
       };
+      const { name } = store;
       return {
-        store: { ...store, save },
+        // Without `replace`, which is of the reader's own run.
+        store: {
+          name,
+          find: (...args) => store.find(...args),
+          load: (...args) => store.load(...args),
+          save,
+        },
         evict: (key) => service.removeArtifact(encodeArtifactName(key), writer),
         close: () => job.leave(),
       };
@@ -330,6 +337,17 @@ describe('other runs', () => {
       expect(await open(`artifact:run=${past.id}`).save('app-1', bundle, live)).toBe('saved');
       expect(run.artifacts.artifacts().map(({ name }) => name)).toEqual(['app-1']);
       expect(past.artifacts.artifacts()).toHaveLength(1);
+    });
+
+    test('keeps what it has when the key is replaced', async () => {
+      const past = await pastRun(['app-1']);
+      const run = today();
+      const bundle = await scratch.bundle('today');
+      await open(`artifact:run=${past.id}`).replace('app-1', bundle, live);
+      await open('artifact:latest@main').replace('app-1', bundle, live);
+      expect(run.artifacts.artifacts()).toHaveLength(1);
+      expect(await load(`artifact:run=${past.id}`, past, 'app-1')).toBe(true);
+      expect(await contentsOf(target)).toEqual(past.contents);
     });
 
     test('must be a run that is there, or the look-up fails and does not miss', async () => {
