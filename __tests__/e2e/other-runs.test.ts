@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 
+import { runCli } from '../support/cli.ts';
 import { testImage } from '../support/images.ts';
 import { checksum, rowCount, query, seedScript } from '../support/postgres.ts';
 import {
@@ -76,6 +77,32 @@ test('a database that one run has seeded is restored by later ones, from the new
     await restored.post();
   }
   expect(today.artifacts.artifacts()).toEqual([]);
+});
+
+test('a snapshot of a run can be looked at from anywhere, with a token', async () => {
+  const run = service.startRun();
+  await using job = await jobOf(run);
+  const seeded = await job.step({ ...inputs, store: 'artifact' });
+  const key = seeded.outputs['cache-primary-key'] ?? '';
+  service.conclude(run, 'success');
+  const { GITHUB_API_URL = '', GITHUB_REPOSITORY = '' } = service.env;
+  for (const store of [`artifact:run=${run.id}`, 'artifact:latest@main']) {
+    const verify = ['verify', key, '--store', store, '--json'];
+    const env = { GITHUB_API_URL, GITHUB_REPOSITORY, GH_TOKEN: '', GITHUB_TOKEN: '' };
+    const refused = await runCli(verify, { env });
+    expect(refused).toMatchObject({
+      exitCode: 2,
+      stdout: expect.stringMatching(/token: .*GITHUB_TOKEN/),
+    });
+    const verified = await runCli(verify, { env: { ...env, GITHUB_TOKEN: service.restToken } });
+    expect(verified.exitCode).toBe(0);
+    expect(JSON.parse(verified.stdout)).toMatchObject({
+      key,
+      store,
+      digest: seeded.outputs['snapshot-digest'],
+    });
+    expect(verified.stdout + verified.stderr).not.toContain(service.restToken);
+  }
 });
 
 test('a token that may not read runs costs the snapshot, and says what to permit', async () => {
