@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 
-import { runCli } from '../support/cli.ts';
+import { runCli, useNames } from '../support/cli.ts';
 import { testImage } from '../support/images.ts';
 import { checksum, rowCount, query, seedScript } from '../support/postgres.ts';
 import {
@@ -30,6 +30,8 @@ function jobOf(run: WorkflowRun, options: JobOptions = {}): Promise<Job> {
     ...options,
   });
 }
+
+const newName = useNames('other-runs');
 
 const inputs: Inputs = { image: testImage('postgres:17'), seed: seedScript, port: '0' };
 
@@ -103,6 +105,42 @@ test('a snapshot of a run can be looked at from anywhere, with a token', async (
     });
     expect(verified.stdout + verified.stderr).not.toContain(service.restToken);
   }
+});
+
+test('a snapshot of another run does not keep this run from saving its own', async () => {
+  const key = 'shop';
+  const store = 'artifact:latest@main';
+  const past = service.startRun();
+  await using first = await jobOf(past);
+  const seeded = await first.step({ ...inputs, key, store });
+  expect(seeded.log).toContain(`saved ${key}`);
+  await seeded.post();
+  service.conclude(past, 'success');
+
+  const today = service.startRun();
+  await using second = await jobOf(today);
+  // Fails for what is restored, and no more after that.
+  const check = '[ -e seen ] || { touch seen; exit 1; }';
+  const step = await second.step({ ...inputs, key, store, check });
+  expect(step).toMatchObject({ exitCode: 0, errors: [] });
+  expect(step.log).toContain(`run ${past.id} has ${key}`);
+  expect(step.outputs['miss-reason']).toContain('check failed');
+  expect(step.log).toContain(`saved ${key}`);
+  expect(today.artifacts.artifacts().map(({ name }) => name)).toEqual([key]);
+  await step.post();
+
+  const last = service.startRun();
+  const name = newName();
+  const env = { ...service.env, ...last.env, GITHUB_TOKEN: service.restToken };
+  const image = testImage('postgres:17');
+  const start = ['start', name, '--image', image, '--port', '0', '--save', 'false'];
+  expect(await runCli(start, { env })).toMatchObject({ exitCode: 0 });
+  service.conclude(today, 'success');
+  const save = ['save', name, '--key', key, '--store', store];
+  expect(await runCli(save, { env })).toMatchObject({ exitCode: 0 });
+  expect(last.artifacts.artifacts().map(({ name }) => name)).toEqual([key]);
+  const again = await runCli(save, { env });
+  expect(again).toMatchObject({ exitCode: 5, stderr: expect.stringContaining('already') });
 });
 
 test('a token that may not read runs costs the snapshot, and says what to permit', async () => {
