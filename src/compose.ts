@@ -23,6 +23,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where the user's scripts write: 1, or 2 where stdout carries JSON. */
   readonly outputFd: 1 | 2;
+  /** Of GitHub's API, to read artifacts of other runs. Never shown. */
+  readonly token?: string | undefined;
 }
 
 /** Tools for one use case and their scratch folder, which goes when they are disposed of. */
@@ -89,7 +91,7 @@ export async function composeSnapshotTools(
 /** One row a store. */
 export async function composeStore(
   location: StoreLocation,
-  { cwd }: Surroundings,
+  { log, cwd, env, token }: Surroundings,
 ): Promise<SnapshotStore> {
   switch (location.kind) {
     case 'file':
@@ -100,7 +102,8 @@ export async function composeStore(
     }
     case 'artifact': {
       const { createArtifactStore } = await import('./stores/artifact.ts');
-      return createArtifactStore({});
+      const [repository, runId] = [env['GITHUB_REPOSITORY'], env['GITHUB_RUN_ID']];
+      return createArtifactStore({ ...location, log, repository, runId, token });
     }
   }
 }

@@ -29,7 +29,15 @@ export { composeSnapshotTools, composeStore, composeStoreTools, composeTools } f
 export type { Composition, Surroundings } from './compose.ts';
 export type { RunIdentity, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
 export type { Owner } from './runtime/labels.ts';
-export type { Entry, Found, ListableStore, Lookup, SnapshotStore } from './stores/store.ts';
+export { isReplaceable } from './stores/store.ts';
+export type {
+  Entry,
+  Found,
+  ListableStore,
+  Lookup,
+  ReplaceableStore,
+  SnapshotStore,
+} from './stores/store.ts';
 
 export { start } from './usecases/start.ts';
 export type { SaveOutcome, Seconds, StartReport } from './usecases/report.ts';

@@ -122,6 +122,14 @@ export function parseSample(value: string): Sample {
   return match[2] ? { kind: 'share', percent: number } : { kind: 'count', count: number };
 }
 
+/** GitHub's own limits. */
+export function retentionDays(value: string): number {
+  const days = Number(value);
+  if (!/^\d+$/.test(value) || days < 1 || days > 90)
+    throw new Error(`"${value}" is not a number of days from 1 to 90`);
+  return days;
+}
+
 export function extraVolumes(value: string): ExtraVolume[] {
   const volumes = lines(value).map((line) => {
     const match = /^([a-z0-9][a-z0-9_.-]{0,39}):(\/.+)$/.exec(line);

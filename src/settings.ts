@@ -15,6 +15,7 @@ import {
   parseCompression,
   parseOptions,
   portNumber,
+  retentionDays,
   splitWords,
   text,
   trueOrFalse,
@@ -22,7 +23,7 @@ import {
   type ExtraVolume,
 } from './setting-values.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
-import { parseStore, type StoreLocation } from './stores/location.ts';
+import { artifactStoreName, parseStore, type StoreLocation } from './stores/location.ts';
 
 export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
 export type { ExtraVolume } from './setting-values.ts';
@@ -39,6 +40,7 @@ export const inputNames = [
   'key',
   'restore-keys',
   'store',
+  'retention-days',
   'save',
   'fail-on-miss',
   'user',
@@ -114,6 +116,8 @@ export interface Settings extends CopySettings {
 export interface SettingsContext {
   /** Where `store` is not given. */
   readonly defaultStore: string;
+  /** Of GitHub's API. Only whether there is one matters here: a secret is no part of settings. */
+  readonly token?: string | undefined;
 }
 
 /**
@@ -218,10 +222,8 @@ export function parseCopySettings(raw: RawInputs, context: SettingsContext): Cop
   return settings;
 }
 
-export function readCopySettings(
-  { read, problems }: Reader,
-  context: SettingsContext,
-): CopySettings {
+export function readCopySettings(reader: Reader, context: SettingsContext): CopySettings {
+  const { read, problems } = reader;
   const quiesce = read('quiesce', oneOf(quiesceMethods), 'stop');
   const beforeCopy = read('before-copy', text, undefined);
   const afterCopy = read('after-copy', text, undefined);
@@ -233,12 +235,30 @@ export function readCopySettings(
     beforeCopy,
     afterCopy,
     key: read('key', keyText, undefined),
-    store: read('store', parseStore, parseStore(context.defaultStore)),
+    store: readStore(reader, context),
     waitTimeoutMs: read('wait-timeout', durationMs, 120_000),
     stopTimeoutMs: read('stop-timeout', durationMs, 60_000),
     compression: read('compression', parseCompression, { kind: 'zstd', level: 3 } as const),
     copy: read('copy', oneOf(['auto', ...copyMethods]), 'auto'),
   };
+}
+
+function readStore(
+  { read, problems }: Reader,
+  { defaultStore, token }: SettingsContext,
+): StoreLocation {
+  const store = read('store', parseStore, parseStore(defaultStore));
+  const days = read('retention-days', retentionDays, undefined);
+  if (store.kind !== 'artifact') {
+    if (days !== undefined) problems.push('retention-days: only the store artifact has it');
+    return store;
+  }
+  if (store.from.kind !== 'this-run' && token === undefined) {
+    problems.push(
+      `token: the store ${artifactStoreName(store.from)} reads other runs, and needs a token with "actions: read" (in the command line, GITHUB_TOKEN)`,
+    );
+  }
+  return days === undefined ? store : { ...store, retentionDays: days };
 }
 
 export type Reader = ReturnType<typeof readerOf>;

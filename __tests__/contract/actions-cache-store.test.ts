@@ -46,7 +46,7 @@ describe.each([
         await enter();
         return { store, evict: (key) => service.evict(key), close: () => job.leave() };
       },
-      { listable: false },
+      { listable: false, replaceable: false },
     );
   }
 

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Log } from '../../src/log.ts';
 import { decodeArtifactName, encodeArtifactName } from '../../src/stores/artifact-name.ts';
 import { createArtifactStore } from '../../src/stores/artifact.ts';
-import type { SnapshotStore } from '../../src/stores/store.ts';
+import type { ReplaceableStore } from '../../src/stores/store.ts';
 import { startResultsService, type ResultsService } from '../support/results-service/index.ts';
 import { enterJob, withShortPauses, type Job } from '../support/results-service/job.ts';
 import { contentsOf, createScratch, fill, type ScratchFolder } from '../support/store-bundles.ts';
@@ -74,7 +74,7 @@ describe('an artifact name', () => {
 
 describe('when the service misbehaves', () => {
   let scratch: ScratchFolder;
-  let store: SnapshotStore;
+  let store: ReplaceableStore;
   let warnings: string[];
   let bundle: string;
   let target: string;
@@ -252,6 +252,74 @@ describe('when the service misbehaves', () => {
       cause: expect.objectContaining({ message: expect.any(String) }),
     });
     expect(service.artifacts()).toEqual([]);
+  });
+
+  describe('while a snapshot is replaced', () => {
+    let next: string;
+    const replace = () => store.replace('key', next, live);
+    const requests = () => service.faults.requests.map(({ endpoint }) => endpoint);
+
+    beforeEach(async () => {
+      next = await scratch.folder('next');
+      await fill(next, 'next', { 'manifest.json': 200, 'data.tar.zst': 1000 });
+      await save('key');
+      service.faults.clear();
+    });
+
+    test('removes the old one first, as the service cannot swap', async () => {
+      await replace();
+      expect(requests().filter((endpoint) => endpoint !== 'upload')).toEqual([
+        'ListArtifacts',
+        'DeleteArtifact',
+        'CreateArtifact',
+        'FinalizeArtifact',
+      ]);
+      expect(service.artifacts()).toHaveLength(1);
+    });
+
+    test.each([
+      ['ListArtifacts', 403],
+      ['DeleteArtifact', 403],
+    ] as const)('keeps it when %s is answered %d', async (endpoint, status) => {
+      service.faults.next(endpoint, { kind: 'status', status });
+      await expect(replace()).rejects.toMatchObject(
+        unavailable(new RegExp(`could not remove the old key: ${endpoint} was answered ${status}`)),
+      );
+      expect(await load('key')).toBe(true);
+      expect(await contentsOf(target)).toEqual(await contentsOf(bundle));
+    });
+
+    test('has none when the upload fails, and the new one after another try', async () => {
+      service.faults.next('upload', { kind: 'status', status: 403 });
+      await expect(replace()).rejects.toMatchObject(unavailable(/could not save key: upload was/));
+      expect(await find('key')).toBeUndefined();
+      // The name is taken by what broke off, as GitHub has it: a re-run, or another key, is the way out.
+      await expect(replace()).rejects.toMatchObject(unavailable(/in this run broke off/));
+    });
+
+    test('does not mind that it was gone already, or that the answer to that was lost', async () => {
+      const removal = service.faults.hold('DeleteArtifact');
+      const replacing = replace();
+      await removal.reached;
+      await service.removeArtifact('key');
+      removal.release();
+      await replacing;
+      service.faults.next('FinalizeArtifact', { kind: 'lost-answer' });
+      await replace();
+      expect(await load('key')).toBe(true);
+      expect(await contentsOf(target)).toEqual(await contentsOf(next));
+    });
+
+    test('replaces also what another job saves in between', async () => {
+      const creation = service.faults.hold('CreateArtifact');
+      const replacing = replace();
+      await creation.reached;
+      expect(await save('key')).toBe('saved');
+      creation.release();
+      await replacing;
+      expect(await load('key')).toBe(true);
+      expect(await contentsOf(target)).toEqual(await contentsOf(next));
+    });
   });
 
   test.each([

@@ -82,6 +82,53 @@ describe('a process that is killed', () => {
     expect([...seen].sort()).toEqual(['interrupted', 'nothing', 'whole']);
   });
 
+  test('while it replaces leaves the old snapshot or the new one, at whatever point', async () => {
+    const old = await scratch.folder('old');
+    await fill(old, 'old', { 'data.tar.zst': 5000, 'wal.tar.zst': 50, 'manifest.json': 300 });
+    const [oldContents, newContents] = [await contentsOf(old), await contentsOf(bundle)];
+    const withOld = async (): Promise<string> => {
+      const dir = await scratch.folder('store');
+      await createFileStore(dir).save('App-1', old, signal);
+      return dir;
+    };
+    const whole = await runStoreProcess(task('replace', { dir: await withOld() }));
+    expect(whole).toMatchObject({ names: ['%41pp-1'] });
+    expect(whole).not.toHaveProperty('error');
+
+    const seen = new Set<string>();
+    await forEachPoint(whole?.requests ?? 0, async (interruptAt) => {
+      const dir = await withOld();
+      const store = createFileStore(dir);
+      const killed = task('replace', { dir, interruptAt, interruptBy: 'kill' });
+      expect(await runStoreProcess(killed)).toBeUndefined();
+      const before = await stored(dir);
+      // What is between the two names for a moment is back as soon as anybody writes to the folder.
+      expect(await store.save('App-1', old, signal)).toBe('already-there');
+      const after = await stored(dir);
+      expect([oldContents, newContents]).toContainEqual(after);
+      expect(after).toEqual(before ?? oldContents);
+      expect(await readdir(dir)).toEqual(['%41pp-1']);
+      const name = JSON.stringify(after) === JSON.stringify(newContents) ? 'new' : 'old';
+      seen.add(before ? name : `${name}, put back`);
+    });
+    expect([...seen].sort()).toEqual(['new', 'old', 'old, put back']);
+  });
+
+  test('while it replaces brings nothing back that is removed afterwards', async () => {
+    const dirs: string[] = [];
+    const whole = await runStoreProcess(task('replace'));
+    await forEachPoint(whole?.requests ?? 0, async (interruptAt) => {
+      const dir = await scratch.folder('store');
+      dirs.push(dir);
+      await createFileStore(dir).save('App-1', bundle, signal);
+      await runStoreProcess(task('replace', { dir, interruptAt, interruptBy: 'kill' }));
+      expect(await createFileStore(dir).remove('App-1', signal)).toBe(true);
+      await createFileStore(dir).save('other', bundle, signal);
+      expect(await readdir(dir)).toEqual(['other']);
+    });
+    expect(dirs.length).toBeGreaterThan(20);
+  });
+
   test('while it removes leaves the whole snapshot or none, at whatever point', async () => {
     const contents = await contentsOf(bundle);
     const save = async (): Promise<string> => {
@@ -125,6 +172,45 @@ describe('processes at one folder', () => {
     expect([...outcomes].sort()).toEqual([...Array<string>(5).fill('already-there'), 'saved']);
     expect(await stored(dir)).toEqual(await contentsOf(winner));
     expect(await readdir(dir)).toEqual(['%41pp-1']);
+  });
+
+  test('of many that replace one key at once, every one succeeds and one is the last', async () => {
+    const folders = await Promise.all(['a', 'b', 'c', 'd'].map((name) => scratch.folder(name)));
+    for (const folder of folders) {
+      await fill(folder, folder, { 'manifest.json': 300, 'data.tar.zst': 2_000_000 });
+    }
+    await createFileStore(dir).save('App-1', bundle, signal);
+    const children = folders.map((bundleDir) =>
+      startStoreProcess(task('replace', { bundleDir, waitForGo: true })),
+    );
+    for (const child of children) expect(await child.next()).toBe('ready');
+    for (const child of children) child.go();
+    const reports = await Promise.all(children.map((child) => child.report()));
+    for (const report of reports) expect(report).not.toHaveProperty('error');
+    const contents = await Promise.all(folders.map((folder) => contentsOf(folder)));
+    expect(contents).toContainEqual(await stored(dir));
+    expect(await readdir(dir)).toEqual(['%41pp-1']);
+  });
+
+  test('replace a snapshot although another one saves or replaces it in between, at any point', async () => {
+    const next = await scratch.folder('next');
+    await fill(next, 'next', { 'data.tar.zst': 5000, 'manifest.json': 300, SHA256SUMS: 0 });
+    const contents = await contentsOf(bundle);
+    const whole = await runStoreProcess(task('replace'));
+    await forEachPoint(whole?.requests ?? 0, async (interruptAt) => {
+      const dir = await scratch.folder('store');
+      const store = createFileStore(dir);
+      await store.save('App-1', next, signal);
+      const slow = startStoreProcess(task('replace', { dir, interruptAt, interruptBy: 'pause' }));
+      expect(await slow.next()).toBe('interrupted');
+      if (interruptAt % 2 === 0) await store.replace('App-1', next, signal);
+      else await store.save('App-1', next, signal);
+      slow.go();
+      expect(await slow.report()).not.toHaveProperty('error');
+      // Whoever was last to put theirs in place: the slow one, unless it was there already.
+      expect([contents, await contentsOf(next)]).toContainEqual(await stored(dir));
+      expect(await readdir(dir)).toEqual(['%41pp-1']);
+    });
   });
 
   test('do not sweep away what another one is still filling', async () => {
@@ -189,6 +275,18 @@ describe('a folder on a disk of its own', () => {
         code: 'store-unavailable',
         message: expect.stringContaining(`could not save App-1 to file:${dir}: ENOSPC`),
         hint: expect.stringContaining('Free some space'),
+      },
+      names: [],
+    });
+  });
+
+  test('that is full leaves nothing of a replacement', async () => {
+    if (!(await mountable())) return;
+    const report = await runStoreProcess(task('replace', { tmpfs: 'size=1m' }));
+    expect(report).toMatchObject({
+      error: {
+        code: 'store-unavailable',
+        message: expect.stringContaining(`could not replace App-1 in file:${dir}: ENOSPC`),
       },
       names: [],
     });

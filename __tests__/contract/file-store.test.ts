@@ -16,8 +16,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { createFileStore } from '../../src/stores/file.ts';
-import type { ListableStore } from '../../src/stores/store.ts';
+import { createFileStore, type FolderStore } from '../../src/stores/file.ts';
 import { contentsOf, createScratch, fill, type ScratchFolder } from '../support/store-bundles.ts';
 import { testStoreContract } from '../support/store-contract.ts';
 
@@ -37,7 +36,7 @@ const longKey = 'É'.repeat(300);
 
 let scratch: ScratchFolder;
 let dir: string;
-let store: ListableStore;
+let store: FolderStore;
 
 beforeEach(async () => {
   scratch = await createScratch();
@@ -217,10 +216,9 @@ describe('what others keep in the folder', () => {
   test.each(['notes', 'archive.tar'])('is not replaced by a snapshot: %s', async (key) => {
     const before = await everything();
     const bundle = await scratch.bundle(key);
-    await expect(store.save(key, bundle, signal)).rejects.toMatchObject({
-      code: 'store-unavailable',
-      hint: expect.stringContaining('in the way'),
-    });
+    const refused = { code: 'store-unavailable', hint: expect.stringContaining('in the way') };
+    await expect(store.save(key, bundle, signal)).rejects.toMatchObject(refused);
+    await expect(store.replace(key, bundle, signal)).rejects.toMatchObject(refused);
     expect(await everything()).toEqual(before);
     expect((await readdir(dir)).sort()).toEqual([...strangers, 'archive.tar'].sort());
   });

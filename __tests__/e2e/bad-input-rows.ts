@@ -86,7 +86,19 @@ export const rows: readonly Row[] = [
     what: 'an unknown store',
     inputs: { store: 'ftp://example.org' },
     words: ['store: "ftp://example.org" is not a store'],
-    hint: 'actions-cache, artifact, or file:DIR',
+    hint: 'actions-cache, artifact, artifact:run=ID, artifact:latest@BRANCH, or file:DIR',
+  },
+  {
+    what: 'a run that is no number',
+    inputs: { store: 'artifact:run=latest' },
+    words: ['store: "artifact:run=latest"'],
+    hint: "a run's ID is a number, as in the address of its page",
+  },
+  {
+    what: 'days for a store that has none',
+    inputs: { 'retention-days': '7' },
+    words: ['retention-days: '],
+    hint: 'only the store artifact has it',
   },
   {
     what: 'key files that match nothing',

@@ -36,6 +36,8 @@ async function run(): Promise<unknown> {
   switch (task.verb) {
     case 'save':
       return store.save(task.key, task.bundleDir, signal);
+    case 'replace':
+      return store.replace(task.key, task.bundleDir, signal);
     case 'load':
       return store.load({ key: task.key, exact: true }, task.bundleDir, signal);
     case 'remove':

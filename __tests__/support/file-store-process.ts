@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export interface ChildTask {
-  readonly verb: 'save' | 'load' | 'remove';
+  readonly verb: 'save' | 'replace' | 'load' | 'remove';
   readonly dir: string;
   readonly key: string;
   readonly bundleDir: string;

@@ -2,7 +2,14 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError } from '../../src/errors.ts';
-import type { Entry, Found, ListableStore, Lookup, SnapshotStore } from '../../src/stores/store.ts';
+import type {
+  Entry,
+  Found,
+  ListableStore,
+  Lookup,
+  ReplaceableStore,
+  SnapshotStore,
+} from '../../src/stores/store.ts';
 
 interface Snapshot {
   readonly files: ReadonlyMap<string, Buffer>;
@@ -11,13 +18,13 @@ interface Snapshot {
   readonly order: number;
 }
 
-type Verb = 'find' | 'load' | 'save' | 'list' | 'readFile' | 'remove';
+type Verb = 'find' | 'load' | 'save' | 'replace' | 'list' | 'readFile' | 'remove';
 
 /** What stores in memory keep. Two of them on one of these are two processes with one storage. */
 export type MemoryStorage = Map<string, Snapshot>;
 
 /** A store in memory for tests of what uses a store, with faults to order. */
-export class MemoryStore implements ListableStore {
+export class MemoryStore implements ListableStore, ReplaceableStore {
   readonly name = 'memory';
   /** Every call so far, oldest first: `save app-1`. */
   readonly calls: string[] = [];
@@ -42,7 +49,7 @@ export class MemoryStore implements ListableStore {
     const byte = bytes[offset];
     if (byte === undefined) throw new Error(`${key} has no ${fileName} with a byte ${offset}`);
     bytes[offset] = byte ^ 1;
-    this.#replace(key, new Map(snapshot.files).set(fileName, bytes));
+    this.#alter(key, new Map(snapshot.files).set(fileName, bytes));
   }
 
   /** Cuts a stored file, as an interrupted download does. */
@@ -50,7 +57,7 @@ export class MemoryStore implements ListableStore {
     const snapshot = this.#snapshot(key);
     const bytes = snapshot.files.get(fileName)?.subarray(0, sizeBytes);
     if (bytes === undefined) throw new Error(`${key} has no ${fileName}`);
-    this.#replace(key, new Map(snapshot.files).set(fileName, bytes));
+    this.#alter(key, new Map(snapshot.files).set(fileName, bytes));
   }
 
   /** Takes a snapshot away, as the owner of the storage may at any time. */
@@ -85,15 +92,16 @@ export class MemoryStore implements ListableStore {
     signal: AbortSignal,
   ): Promise<'saved' | 'already-there'> {
     await this.#begin('save', key, signal);
-    const files = new Map<string, Buffer>();
-    for (const name of await readdir(bundleDir)) {
-      files.set(name, await readFile(join(bundleDir, name)));
-      stopIfAborted(signal);
-    }
+    const files = await readFiles(bundleDir, signal);
     // No other save can come in between here: whoever is first to put the whole snapshot wins.
     if (this.storage.has(key)) return 'already-there';
-    this.storage.set(key, { files, createdAtMs: this.#now(), order: nextOrder(this.storage) });
+    this.#put(key, files);
     return 'saved';
+  }
+
+  async replace(key: string, bundleDir: string, signal: AbortSignal): Promise<void> {
+    await this.#begin('replace', key, signal);
+    this.#put(key, await readFiles(bundleDir, signal));
   }
 
   async list(signal: AbortSignal): Promise<readonly Entry[]> {
@@ -137,7 +145,11 @@ export class MemoryStore implements ListableStore {
     return snapshot;
   }
 
-  #replace(key: string, files: ReadonlyMap<string, Buffer>): void {
+  #put(key: string, files: ReadonlyMap<string, Buffer>): void {
+    this.storage.set(key, { files, createdAtMs: this.#now(), order: nextOrder(this.storage) });
+  }
+
+  #alter(key: string, files: ReadonlyMap<string, Buffer>): void {
     this.storage.set(key, { ...this.#snapshot(key), files });
   }
 }
@@ -150,6 +162,15 @@ export function plainStore(store: SnapshotStore): SnapshotStore {
     load: (found, dir, signal) => store.load(found, dir, signal),
     save: (key, dir, signal) => store.save(key, dir, signal),
   };
+}
+
+async function readFiles(dir: string, signal: AbortSignal): Promise<ReadonlyMap<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  for (const name of await readdir(dir)) {
+    files.set(name, await readFile(join(dir, name)));
+    stopIfAborted(signal);
+  }
+  return files;
 }
 
 function nextOrder(storage: MemoryStorage): number {

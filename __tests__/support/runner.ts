@@ -35,12 +35,16 @@ const root = process.env['SNAPVOL_ACTION'] ?? resolve(import.meta.dirname, '../.
 export const action = parse(readFileSync(join(root, 'action.yml'), 'utf8')) as ActionFile;
 
 type Variables = Readonly<Record<string, string>>;
-export type Inputs = Readonly<Partial<Record<InputName, string>>>;
+export type Inputs = Readonly<Partial<Record<InputName | 'token', string>>>;
 
 export interface JobOptions {
   /** Of a service for the clients of GitHub, or anything else that the job's steps see. */
   readonly env?: Variables;
   readonly event?: { readonly name: string; readonly payload: object };
+  /** The run that the job belongs to; one of its own where absent. */
+  readonly runId?: string;
+  /** `github.token` of the job. */
+  readonly token?: string;
 }
 
 export interface StepOptions {
@@ -93,7 +97,12 @@ export interface Job extends AsyncDisposable {
   leftovers(): Promise<Leftovers>;
 }
 
-export async function startJob({ env = {}, event }: JobOptions = {}): Promise<Job> {
+export async function startJob({
+  env = {},
+  event,
+  runId = String(randomInt(1e9, 1e12)),
+  token = '',
+}: JobOptions = {}): Promise<Job> {
   const startMs = Date.now();
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'snapvol-job-')));
   const folder = async (name: string): Promise<string> => {
@@ -111,7 +120,6 @@ export async function startJob({ env = {}, event }: JobOptions = {}): Promise<Jo
   }
   const eventPath = join(commandDir, 'event.json');
   await writeFile(eventPath, JSON.stringify(event?.payload ?? {}));
-  const runId = String(randomInt(1e9, 1e12));
   const label = `dev.snapvol.scope=job-${runId}-test`;
   const jobEnv: Variables = {
     ...inherited(['PATH', 'HOME', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT']),
@@ -187,7 +195,7 @@ export async function startJob({ env = {}, event }: JobOptions = {}): Promise<Jo
     startMs,
 
     async step(inputs, options = {}) {
-      const variables = { ...inputVariables(inputs), ...options.env };
+      const variables = { ...inputVariables(inputs, token), ...options.env };
       const main = await runPhase(action.runs.main, variables, options);
       const state = Object.entries(main.state).map(([name, value]) => [`STATE_${name}`, value]);
       const postVariables = { ...variables, ...(Object.fromEntries(state) as Variables) };
@@ -210,14 +218,14 @@ export async function startJob({ env = {}, event }: JobOptions = {}): Promise<Jo
 }
 
 /** Inputs with their defaults, as environment variables. */
-function inputVariables(inputs: Inputs): Variables {
+function inputVariables(inputs: Inputs, token: string): Variables {
   const unknown = Object.keys(inputs).filter((name) => !(name in action.inputs));
   if (unknown.length > 0) throw new Error(`action.yml has no input ${unknown.join(', ')}`);
   const given: Readonly<Record<string, string | undefined>> = inputs;
   return Object.fromEntries(
     Object.entries(action.inputs).map(([name, input]) => [
       `INPUT_${name.replaceAll(' ', '_').toUpperCase()}`,
-      given[name] ?? input?.default ?? '',
+      (given[name] ?? input?.default ?? '').replaceAll('${{ github.token }}', token),
     ]),
   );
 }

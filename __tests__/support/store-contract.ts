@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { AppError } from '../../src/errors.ts';
-import { isListable, type ListableStore, type SnapshotStore } from '../../src/stores/store.ts';
+import {
+  isListable,
+  isReplaceable,
+  type ListableStore,
+  type ReplaceableStore,
+  type SnapshotStore,
+} from '../../src/stores/store.ts';
 import { contentsOf, createScratch, fill, type ScratchFolder } from './store-bundles.ts';
 
 /** One storage, empty at first, and a store that works on it. */
@@ -21,6 +27,8 @@ export interface OpenedStore {
 export interface StoreContractOptions {
   /** `false`: not a ListableStore. GitHub's services cannot be looked through. */
   readonly listable?: boolean;
+  /** `false`: not a ReplaceableStore. */
+  readonly replaceable?: boolean;
   /** `false`: the service may take two saves of one key at once, or none. */
   readonly concurrentWriters?: boolean;
   /** `false`: look-ups know exact keys only. */
@@ -72,7 +80,7 @@ export function testStoreContract(
   open: () => Promise<OpenedStore>,
   options: StoreContractOptions = {},
 ): void {
-  const { listable = true, nextMoment = nextMillisecond } = options;
+  const { listable = true, replaceable = true, nextMoment = nextMillisecond } = options;
 
   describe(`${name} keeps the promises of a ${listable ? 'listable ' : ''}store`, () => {
     let scratch: ScratchFolder;
@@ -254,6 +262,136 @@ export function testStoreContract(
       });
     }
 
+    test(replaceable ? 'can replace' : 'does not claim that it can replace', () => {
+      expect(isReplaceable(store)).toBe(replaceable);
+    });
+
+    if (replaceable) {
+      /** Two bundles of one key that have no file of the same bytes, and not the same files. */
+      async function oldAndNew(): Promise<readonly [string, string]> {
+        const [old, next] = [await scratch.folder('old'), await scratch.folder('new')];
+        const sizes = { 'manifest.json': 900, SHA256SUMS: 300 };
+        await fill(old, 'old', { ...sizes, 'data.tar.zst': 300_000, 'wal.tar.zst': 5000 });
+        await fill(next, 'new', { ...sizes, 'data.tar.zst': 200_000 });
+        return [old, next];
+      }
+
+      test('has exactly the new snapshot after it was replaced, and the others as before', async () => {
+        const [old, next] = await oldAndNew();
+        const other = await save('app-10');
+        await store.save('app-1', old, live);
+        const before = await stateOf(next);
+        await asReplaceable(store).replace('app-1', next, live);
+        expect(await stateOf(next)).toEqual(before);
+        expect(await loaded(store, 'app-1')).toEqual(await contentsOf(next));
+        expect(await loaded(await another(), 'app-1')).toEqual(await contentsOf(next));
+        expect(await loaded(store, 'app-10')).toEqual(other);
+        expect(await store.save('app-1', old, live)).toBe('already-there');
+        if (isListable(store)) {
+          const keys = (await store.list(live)).map(({ key }) => key);
+          expect(keys.toSorted()).toEqual(['app-1', 'app-10']);
+        }
+      });
+
+      test('replaces what is not there, too, and the same again', async () => {
+        const [old, next] = await oldAndNew();
+        for (const bundle of [old, next, next, old]) {
+          await asReplaceable(store).replace('app-1', bundle, live);
+          expect(await loaded(store, 'app-1')).toEqual(await contentsOf(bundle));
+        }
+      });
+
+      test('replaces snapshots with odd keys and no others', async () => {
+        const keys = oddKeys.filter((key) => !options.withoutKeys?.includes(key));
+        const kept: Record<string, unknown> = {};
+        for (const [at, key] of keys.entries()) {
+          const contents = await save(key);
+          if (at % 2 === 0) kept[key] = contents;
+        }
+        const next = await scratch.bundle('next');
+        for (const [at, key] of keys.entries()) {
+          if (at % 2 === 0) continue;
+          await asReplaceable(store).replace(key, next, live);
+          kept[key] = await contentsOf(next);
+        }
+        const back: Record<string, unknown> = {};
+        for (const key of keys) back[key] = await loaded(store, key);
+        expect(back).toEqual(kept);
+      });
+
+      if (options.prefixes !== false) {
+        test('counts a replaced snapshot as new', async () => {
+          for (const key of ['app-1', 'app-2']) await save(key);
+          await nextMoment();
+          await asReplaceable(store).replace('app-1', await scratch.bundle('new'), live);
+          expect(await store.find({ primary: 'none', prefixes: ['app-'] }, live)).toMatchObject({
+            key: 'app-1',
+          });
+        });
+      }
+
+      test('gives to who reads meanwhile the old snapshot, the new one or none', async () => {
+        const [old, next] = await oldAndNew();
+        const either = [undefined, await contentsOf(old), await contentsOf(next)];
+        await store.save('app-1', old, live);
+        const reader = await another();
+        const ended = new AbortController();
+        const replaceAll = async (): Promise<void> => {
+          for (const bundle of [next, old, next]) {
+            await asReplaceable(store).replace('app-1', bundle, live);
+          }
+        };
+        const replaced = replaceAll().finally(() => {
+          ended.abort();
+        });
+        while (!ended.signal.aborted) {
+          expect(either).toContainEqual(await loaded(reader, 'app-1'));
+        }
+        await replaced;
+        expect(await loaded(reader, 'app-1')).toEqual(await contentsOf(next));
+      });
+
+      test('replaces nothing when cancelled before it began, and all or nothing when during it', async () => {
+        const [old, next] = await oldAndNew();
+        await store.save('app-1', old, live);
+        const early = asReplaceable(store).replace('app-1', next, AbortSignal.abort());
+        expect(await codeOf(early)).toBe('cancelled');
+        expect(await loaded(store, 'app-1')).toEqual(await contentsOf(old));
+        const controller = new AbortController();
+        const replacing = codeOf(asReplaceable(store).replace('app-1', next, controller.signal));
+        await nextTurn();
+        controller.abort();
+        expect(['cancelled', undefined]).toContain(await replacing);
+        expect([undefined, await contentsOf(old), await contentsOf(next)]).toContainEqual(
+          await loaded(store, 'app-1'),
+        );
+      });
+
+      test('keeps the old snapshot when there is no new one to put in its place', async () => {
+        const [old] = await oldAndNew();
+        await store.save('app-1', old, live);
+        const nowhere = join(scratch.path, 'nowhere');
+        await expect(asReplaceable(store).replace('app-1', nowhere, live)).rejects.toThrow();
+        expect(await loaded(store, 'app-1')).toEqual(await contentsOf(old));
+      });
+
+      if (options.concurrentWriters !== false) {
+        test('has one of two whole snapshots that replace a key at once', async () => {
+          const bundles = await oldAndNew();
+          await save('app-1');
+          const [first, second] = [asReplaceable(store), asReplaceable(await another())];
+          for (let round = 0; round < 5; round += 1) {
+            await Promise.all([
+              first.replace('app-1', bundles[0], live),
+              second.replace('app-1', bundles[1], live),
+            ]);
+            const contents = await Promise.all(bundles.map(contentsOf));
+            expect(contents).toContainEqual(await loaded(store, 'app-1'));
+          }
+        });
+      }
+    }
+
     test(listable ? 'can be listed' : 'does not claim that it can be listed', () => {
       expect(isListable(store)).toBe(listable);
     });
@@ -322,6 +460,11 @@ export function testStoreContract(
 
 function asListable(store: SnapshotStore): ListableStore {
   if (!isListable(store)) throw new Error(`${store.name} is not listable`);
+  return store;
+}
+
+function asReplaceable(store: SnapshotStore): ReplaceableStore {
+  if (!isReplaceable(store)) throw new Error(`${store.name} is not replaceable`);
   return store;
 }
 

@@ -10,7 +10,15 @@ const root = resolve(import.meta.dirname, '../..');
 
 /** What each layer may import, itself included. `:interface` is what a folder shows to others. */
 const interfaces = ['engines:interface', 'runtime:interface', 'stores:interface'];
-const edge = ['base', 'snapshot', 'settings', 'volume-settings', 'compose', 'usecases', ...interfaces];
+const edge = [
+  'base',
+  'snapshot',
+  'settings',
+  'volume-settings',
+  'compose',
+  'usecases',
+  ...interfaces,
+];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
   snapshot: ['base', 'snapshot'],
@@ -61,6 +69,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@actions/artifact': /^(action\/|stores\/artifact)/,
   '@actions/cache': /^(action\/|stores\/actions-cache)/,
   '@actions/core': /^(action\/|stores\/(actions-cache|artifact))/,
+  '@actions/github': /^(action\/|stores\/artifact)/,
   '@actions/glob': /^action\//,
   dockerode: /^runtime\/docker/,
   'docker-modem': /^runtime\/docker/,
@@ -107,7 +116,15 @@ function target(from: string, specifier: string): string {
   return specifier.startsWith('.') ? posix.join(posix.dirname(from), specifier) : specifier;
 }
 
-const baseFiles = ['errors.ts', 'log.ts', 'clock.ts', 'format.ts', 'paths.ts', 'process-identity.ts', 'version.ts'];
+const baseFiles = [
+  'errors.ts',
+  'log.ts',
+  'clock.ts',
+  'format.ts',
+  'paths.ts',
+  'process-identity.ts',
+  'version.ts',
+];
 
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return 'base';

@@ -23,8 +23,8 @@ describe('inputs', () => {
     inputs: Record<string, { description: string; default?: string }>;
   };
 
-  test('are the same in action.yml and in the settings', () => {
-    expect(Object.keys(action.inputs).sort()).toEqual([...inputNames].sort());
+  test('are the same in action.yml and in the settings, but for the secret one', () => {
+    expect(Object.keys(action.inputs).sort()).toEqual([...inputNames, 'token'].sort());
   });
 
   test('have the same defaults in action.yml as when they are not given', () => {
@@ -123,6 +123,11 @@ describe('settings', () => {
     ['restore-keys', 'a\nb\nc\nd\ne\nf\ng\nh\ni\nj', /at most 9/],
     ['store', 's3://x', /not a store/],
     ['store', 'file:', /not a store/],
+    ['store', 'artifact:latest@', /names no branch/],
+    ['retention-days', '0', /from 1 to 90/],
+    ['retention-days', '91', /from 1 to 90/],
+    ['retention-days', '1.5', /from 1 to 90/],
+    ['retention-days', '7', /only the store artifact has it/],
     ['save', 'yes', /not one of/],
     ['fail-on-miss', '1', /not one of true, false/],
     ['port', '-1', /not a port/],
@@ -149,6 +154,25 @@ describe('settings', () => {
 
   test('a wrong line of env is not repeated with its value', () => {
     expect(problemsOf({ image: 'postgres', env: '1X=secret' }).join()).not.toContain('secret');
+  });
+
+  test('other runs are read with a token, which is no part of the settings', () => {
+    for (const store of ['artifact:run=5', 'artifact:latest@main']) {
+      expect(problemsOf({ image: 'postgres', store })).toEqual([
+        expect.stringMatching(`^token: the store ${store} reads other runs.*"actions: read"`),
+      ]);
+      const settings = parseSettings(
+        { image: 'postgres', store },
+        { defaultStore: 'artifact', token: 'ghs_secret' },
+      );
+      expect(JSON.stringify(settings)).not.toContain('ghs_secret');
+    }
+    expect(problemsOf({ image: 'postgres', store: 'artifact' })).toEqual([]);
+  });
+
+  test('artifacts may be kept for some days', () => {
+    const { store } = makeSettings({ store: 'artifact', 'retention-days': '3' });
+    expect(store).toEqual({ kind: 'artifact', from: { kind: 'this-run' }, retentionDays: 3 });
   });
 
   test('generic needs to know when the database is ready', () => {

@@ -10,7 +10,7 @@ import { parseSettings, type Settings } from '../settings.ts';
 import type { RunIdentity } from '../usecases/context.ts';
 import { removeRun } from '../usecases/remove.ts';
 import { start } from '../usecases/start.ts';
-import { readInputs } from './inputs.ts';
+import { readInputs, readToken } from './inputs.ts';
 import { actionsLog } from './log.ts';
 import { setOutputs, writeSummary } from './report.ts';
 import { loadState, saveState } from './state.ts';
@@ -23,8 +23,9 @@ const postLogLines = 50;
 export async function main(): Promise<void> {
   await phase(async (signal) => {
     core.setOutput('cache-hit', 'false');
-    const settings = parseSettings(readInputs(), { defaultStore: 'actions-cache' });
     const around = surroundings();
+    const { token } = around;
+    const settings = parseSettings(readInputs(), { defaultStore: 'actions-cache', token });
     const who = identity(settings, around.cwd);
     saveState({ run: who.owner.run });
     await using composed = await composeStoreTools(around, settings.copy, settings.store);
@@ -95,6 +96,7 @@ function surroundings(): Surroundings {
       ),
     ),
     outputFd: 1,
+    token: readToken(),
   };
 }
 

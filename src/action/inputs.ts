@@ -6,3 +6,11 @@ import { inputNames, type RawInputs } from '../settings.ts';
 export function readInputs(): RawInputs {
   return Object.fromEntries(inputNames.map((name) => [name, core.getInput(name)]));
 }
+
+/** Of GitHub's API. It is no input like the others: those may be shown. */
+export function readToken(): string | undefined {
+  const token = core.getInput('token');
+  if (token === '') return undefined;
+  core.setSecret(token);
+  return token;
+}

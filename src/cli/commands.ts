@@ -68,6 +68,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     value: 'STORE',
     about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
   },
+  'retention-days': { value: 'DAYS', about: "artifact: how long it is kept (the repository's)" },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   user: { value: 'USER', about: "user that the database is made with (the engine's)" },

@@ -1,6 +1,7 @@
 import { AppError, toAppError } from '../errors.ts';
 import { version } from '../version.ts';
 import { parseArguments, type Invocation } from './args.ts';
+import { withoutStdout } from './divert.ts';
 import { exitCodes } from './exit-codes.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { createTerminalLog, type TerminalLog, type Verbosity } from './log.ts';
@@ -62,7 +63,8 @@ async function outputOf(
     }
     case 'command': {
       const run = runs[invocation.command.name];
-      const view = await run(invocation.given, readSurroundings(log), signal);
+      const { given } = invocation;
+      const view = await withoutStdout(() => run(given, readSurroundings(log), signal));
       const exitCode = view.failure ? exitCodes[view.failure] : 0;
       return { text: json ? toJson(view.json) : view.text, exitCode };
     }

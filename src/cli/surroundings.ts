@@ -19,6 +19,7 @@ export function readSurroundings(log: Log): CliSurroundings {
     env,
     // stdout is for the result alone.
     outputFd: 2,
+    token: env['GH_TOKEN'] || env['GITHUB_TOKEN'] || undefined,
     defaultStore: defaultStore(env, homedir()),
   };
 }

@@ -21,3 +21,14 @@ export function decodeArtifactName(name: string): string | undefined {
   );
   return encodeArtifactName(key) === name ? key : undefined;
 }
+
+/** The keys of those artifacts that are snapshots, newest first. */
+export function keysOfArtifacts(
+  artifacts: readonly { readonly id: number; readonly name: string }[],
+): readonly string[] {
+  // Ids grow, so the greatest is the newest.
+  return artifacts
+    .toSorted((a, b) => b.id - a.id)
+    .map(({ name }) => decodeArtifactName(name))
+    .filter((key) => key !== undefined);
+}

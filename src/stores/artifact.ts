@@ -1,143 +1,111 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-
-import type * as Artifact from '@actions/artifact';
-
-import { AppError, messageOf } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { decodeArtifactName, encodeArtifactName } from './artifact-name.ts';
-import { bundleFiles, moveBundle } from './bundle-files.ts';
-import { callClient, describeTrouble, lastStatus, throwIfCancelled } from './client-call.ts';
-import type { Exchange, Outcome } from './client-call.ts';
-import type { Found, Lookup, SnapshotStore } from './store.ts';
+import type { ApiAccess } from './artifact-api.ts';
+import { createOtherRuns, type OtherRuns } from './artifact-other-runs.ts';
+import { createThisRun } from './artifact-this-run.ts';
+import { throwIfCancelled } from './client-call.ts';
+import { artifactStoreName, type ArtifactSource } from './location.ts';
+import type { Found, Lookup, ReplaceableStore } from './store.ts';
 
 export interface ArtifactOptions {
-  readonly log?: Log | undefined;
-  /** How long GitHub keeps a snapshot; its own default where absent. */
+  /** Whose artifacts are read; this run's where absent. */
+  readonly from?: ArtifactSource;
+  /** How long GitHub keeps what is saved; its own default where absent. */
   readonly retentionDays?: number | undefined;
+  /** GITHUB_REPOSITORY, for other runs. */
+  readonly repository?: string | undefined;
+  /** GITHUB_RUN_ID; absent outside of a run, which has no artifacts of its own to look at. */
+  readonly runId?: string | undefined;
+  /** Of GitHub's API, for other runs. */
+  readonly token?: string | undefined;
+  readonly log?: Log | undefined;
 }
 
-type Library = typeof Artifact;
-
 /**
- * Snapshots as artifacts of the current run, between its jobs.
- *
- * The client puts every failed request into an error whose status is only in its text. So statuses are taken from
- * the requests that it made.
+ * Snapshots as artifacts. They are saved to the run at work, between its jobs, and read from it or from other runs.
+ * @throws `invalid-settings` where it is to read other runs and does not know how
  */
-export function createArtifactStore({ log, retentionDays }: ArtifactOptions): SnapshotStore {
-  const call = async <T>(
-    work: (library: Library) => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<Outcome<T>> => {
-    throwIfCancelled(signal);
-    const library = await import('@actions/artifact');
-    return callClient(() => work(library), signal).outcome;
+export function createArtifactStore(options: ArtifactOptions): ReplaceableStore {
+  const { from = { kind: 'this-run' }, retentionDays, runId, log } = options;
+  const thisRun = createThisRun(retentionDays, log);
+  const readsThisRun = from.kind === 'this-run' || (from.kind === 'latest' && runId !== undefined);
+  const others =
+    from.kind === 'this-run'
+      ? noOtherRuns
+      : createOtherRuns({
+          access: accessOf(from, options),
+          from,
+          ownRunId: runId === undefined ? undefined : Number(runId),
+          log,
+        });
+
+  const found = (key: string, exact: boolean, source?: string): Found => {
+    if (source === undefined) return { key, exact };
+    log?.info(`run ${source} has ${key}`);
+    return { key, exact, source };
   };
 
-  /** The artifact that holds `key`. */
-  async function lookUp(key: string, signal: AbortSignal) {
-    const name = encodeArtifactName(key);
-    const outcome = await call((library) => library.default.getArtifact(name), signal);
-    if (outcome.ok) return outcome.value.artifact;
-    if (await isNotFound(outcome.error)) return undefined;
-    throw unavailable(`could not look up ${key}`, outcome);
-  }
-
   return {
-    name: 'artifact',
+    name: artifactStoreName(from),
 
     async find({ primary, prefixes }: Lookup, signal: AbortSignal): Promise<Found | undefined> {
-      if ((await lookUp(primary, signal)) !== undefined) return { key: primary, exact: true };
-      if (prefixes.length === 0) return undefined;
-      const outcome = await call((library) => library.default.listArtifacts(), signal);
-      if (!outcome.ok) throw unavailable('could not list the artifacts of this run', outcome);
-      // Ids grow, so the greatest is the newest.
-      const keys = outcome.value.artifacts
-        .toSorted((a, b) => b.id - a.id)
-        .map((artifact) => decodeArtifactName(artifact.name))
-        .filter((key) => key !== undefined);
+      throwIfCancelled(signal);
+      if (readsThisRun && (await thisRun.has(primary, signal))) return found(primary, true);
+      const runIds = await others.ids(signal);
+      const holder = await others.holderOf(primary, runIds, signal);
+      if (holder !== undefined) return found(primary, true, String(holder));
+      // In order of preference. Each is asked once, and only when it is its turn.
+      const places: readonly Place[] = [
+        ...(readsThisRun ? [{ keys: once(() => thisRun.keys(signal)) }] : []),
+        ...runIds.map((id) => ({ source: String(id), keys: once(() => others.keys(id, signal)) })),
+      ];
       for (const prefix of prefixes) {
-        const key = keys.find((one) => one.startsWith(prefix));
-        if (key !== undefined) return { key, exact: key === primary };
+        for (const { source, keys } of places) {
+          const key = (await keys()).find((one) => one.startsWith(prefix));
+          if (key !== undefined) return found(key, key === primary, source);
+        }
       }
       return undefined;
     },
 
-    async load({ key }: Found, bundleDir: string, signal: AbortSignal): Promise<boolean> {
-      const artifact = await lookUp(key, signal);
-      if (artifact === undefined) return false;
-      const { id, digest } = artifact;
-      // Beside the bundle: on the same file system, and not seen by anyone before it is whole.
-      const scratch = await mkdtemp(join(dirname(bundleDir), 'snapvol-artifact-'));
-      const options = { path: scratch, ...(digest !== undefined && { expectedHash: digest }) };
-      let ended: Promise<unknown> = Promise.resolve();
-      try {
-        const library = await import('@actions/artifact');
-        const running = callClient(() => library.default.downloadArtifact(id, options), signal);
-        ({ ended } = running);
-        const outcome = await running.outcome;
-        throwIfCancelled(signal);
-        if (outcome.ok) {
-          if (outcome.value.digestMismatch === true) {
-            log?.warn(`artifact ${key} arrived with other bytes than were uploaded`);
-          }
-          await moveBundle(scratch, bundleDir);
-          return true;
-        }
-        if ((await lookUp(key, signal)) === undefined) return false;
-        throw unavailable(`could not load ${key}`, outcome);
-      } finally {
-        const tidied = ended.then(() => rm(scratch, { recursive: true, force: true }));
-        // A cancelled client goes on for a while and would write into the folder again.
-        if (signal.aborted) {
-          tidied.catch((error: unknown) => log?.debug(`${scratch} is left: ${messageOf(error)}`));
-        } else {
-          await tidied;
-        }
-      }
-    },
+    load: ({ key, source }, bundleDir, signal) =>
+      source === undefined
+        ? thisRun.load(key, bundleDir, signal)
+        : others.load(Number(source), key, bundleDir, signal),
 
-    async save(key: string, bundleDir: string, signal: AbortSignal) {
-      throwIfCancelled(signal);
-      const files = [...(await bundleFiles(bundleDir))];
-      // Bundles are compressed already.
-      const options = {
-        compressionLevel: 0,
-        ...(retentionDays !== undefined && { retentionDays }),
-      };
-      const outcome = await call(
-        (library) =>
-          library.default.uploadArtifact(encodeArtifactName(key), files, bundleDir, options),
-        signal,
-      );
-      if (outcome.ok) return 'saved';
-      const { exchanges } = outcome;
-      const taken = lastStatus(exchanges, 'CreateArtifact') === 409;
-      const finalizing = exchanges.at(-1)?.call === 'FinalizeArtifact';
-      // The name is taken from the beginning of an upload on, so look whether there is a snapshot as well. When only
-      // the answer to our own last request was lost, there is one, too.
-      if ((taken || finalizing) && (await lookUp(key, signal)) !== undefined)
-        return 'already-there';
-      throw unavailable(`could not save ${key}`, outcome, taken ? TAKEN : undefined);
-    },
+    save: (key, bundleDir, signal) => thisRun.save(key, bundleDir, signal),
+    replace: (key, bundleDir, signal) => thisRun.replace(key, bundleDir, signal),
   };
 }
 
-const TAKEN = 'another job is saving this key now, or a save of it in this run broke off';
-
-async function isNotFound(error: unknown): Promise<boolean> {
-  const { ArtifactNotFoundError } = await import('@actions/artifact');
-  return error instanceof ArtifactNotFoundError;
+/** Where snapshots are looked for by prefix. */
+interface Place {
+  readonly source?: string;
+  readonly keys: () => Promise<readonly string[]>;
 }
 
-function unavailable(
-  what: string,
-  { error, exchanges }: { readonly error: unknown; readonly exchanges: readonly Exchange[] },
-  known?: string,
-): AppError {
-  const reason = known ?? describeTrouble(exchanges) ?? messageOf(error);
-  return new AppError('store-unavailable', `GitHub's artifact service: ${what}: ${reason}`, {
-    cause: error,
-  });
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => (result ??= work());
+}
+
+const noOtherRuns: OtherRuns = {
+  ids: () => Promise.resolve([]),
+  holderOf: () => Promise.resolve(undefined),
+  keys: () => Promise.resolve([]),
+  load: () => Promise.resolve(false),
+};
+
+function accessOf(from: ArtifactSource, { repository = '', token }: ArtifactOptions): ApiAccess {
+  const store = artifactStoreName(from);
+  const [owner, repo, ...more] = repository.split('/');
+  if (!owner || !repo || more.length > 0) {
+    throw new AppError('invalid-settings', `the store ${store} needs to know the repository`, {
+      hint: 'Set GITHUB_REPOSITORY to OWNER/NAME',
+    });
+  }
+  if (token === undefined) {
+    throw new AppError('invalid-settings', `the store ${store} needs a token of GitHub's API`);
+  }
+  return { owner, repo, token };
 }

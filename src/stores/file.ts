@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
@@ -8,8 +8,11 @@ import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
 import { orElse, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
 import { folderName, isAbridged, keyOf } from './file-key.ts';
-import { createStaging, discard, stagingPath, sweep } from './file-staging.ts';
-import type { Entry, Found, ListableStore, Lookup } from './store.ts';
+import { publish, publishOver } from './file-publish.ts';
+import { createStaging, createSwap, discard, settle, stagingPath, sweep } from './file-staging.ts';
+import type { Entry, Found, ListableStore, Lookup, ReplaceableStore } from './store.ts';
+
+export type FolderStore = ListableStore & ReplaceableStore;
 
 /**
  * Snapshots in a folder: `DIR/<encoded key>/` is the bundle as it is, to be opened by hand. Its modification time is
@@ -19,14 +22,11 @@ import type { Entry, Found, ListableStore, Lookup } from './store.ts';
  * and on disk, which the system does for one of them only; files are read-only and never change, so that `load` can
  * hand out hard links: do not write to what it gives.
  */
-export function createFileStore(
-  dir: string,
-  clock: Pick<Clock, 'now'> = systemClock,
-): ListableStore {
+export function createFileStore(dir: string, clock: Pick<Clock, 'now'> = systemClock): FolderStore {
   return new FileStore(resolve(dir), clock);
 }
 
-class FileStore implements ListableStore {
+class FileStore implements FolderStore {
   readonly name: string;
   readonly #dir: string;
   readonly #clock: Pick<Clock, 'now'>;
@@ -74,18 +74,29 @@ class FileStore implements ListableStore {
       await mkdir(this.#dir, { recursive: true });
       const staging = await createStaging(this.#dir);
       try {
-        await fillFolder(staging, bundleDir, signal);
-        if (isAbridged(name)) await writeKey(staging, key);
-        const now = new Date(this.#clock.now());
-        await utimes(staging, now, now);
-        await syncFolder(staging);
-        signal.throwIfAborted();
+        await this.#fill(staging, name, key, bundleDir, signal);
         if (!(await publish(staging, folder))) return 'already-there';
       } finally {
         await discard(staging);
       }
       await syncFolder(this.#dir);
       return 'saved';
+    });
+  }
+
+  replace(key: string, bundleDir: string, signal: AbortSignal): Promise<void> {
+    return translated(`replace ${key} in ${this.name}`, signal, async () => {
+      const name = folderName(key);
+      await sweep(this.#dir, this.#clock.now());
+      await mkdir(this.#dir, { recursive: true });
+      const swap = await createSwap(this.#dir);
+      try {
+        await this.#fill(swap.freshDir, name, key, bundleDir, signal);
+        await publishOver(swap, join(this.#dir, name));
+        await syncFolder(this.#dir);
+      } finally {
+        await settle(swap, this.#dir);
+      }
     });
   }
 
@@ -107,6 +118,7 @@ class FileStore implements ListableStore {
   remove(key: string, signal: AbortSignal): Promise<boolean> {
     return translated(`remove ${key} from ${this.name}`, signal, async () => {
       const folder = this.#folder(key);
+      await sweep(this.#dir, this.#clock.now()); // or what is aside would come back later
       if (!(await isSnapshot(folder))) return false;
       // Away at once for everybody, then file by file.
       const staging = stagingPath(this.#dir);
@@ -115,6 +127,22 @@ class FileStore implements ListableStore {
       await rm(staging, { recursive: true, force: true });
       return true;
     });
+  }
+
+  /** Fills a folder, so that it only has to be renamed to `name`. */
+  async #fill(
+    folder: string,
+    name: string,
+    key: string,
+    bundleDir: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await fillFolder(folder, bundleDir, signal);
+    if (isAbridged(name)) await writeKey(folder, key);
+    const now = new Date(this.#clock.now());
+    await utimes(folder, now, now);
+    await syncFolder(folder);
+    signal.throwIfAborted();
   }
 
   #folder(key: string): string {
@@ -174,21 +202,6 @@ async function fillFolder(folder: string, bundleDir: string, signal: AbortSignal
   for (const name of names) {
     signal.throwIfAborted();
     await copyDurably(join(bundleDir, name), join(folder, name), signal);
-  }
-}
-
-/** `false` when there is a snapshot already: the system renames no folder onto one with something in it. */
-async function publish(staging: string, folder: string): Promise<boolean> {
-  for (;;) {
-    try {
-      await rename(staging, folder);
-      return true;
-    } catch (error) {
-      if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) throw error;
-      if (await isSnapshot(folder)) return false;
-      // Removed again in this moment: the way is free. Anything else in the way is not ours to move.
-      if ((await orElse(lstat(folder), undefined, ['ENOENT'])) !== undefined) throw error;
-    }
   }
 }
 

@@ -19,11 +19,11 @@ import {
 import { createdBy } from '../version.ts';
 import { archiveVolume } from './archive.ts';
 import type { StoreTools, Tools } from './context.ts';
+import { requireKeyFree, storeBundle, type Destination } from './destination.ts';
 import type { ChangedPort } from './go-on.ts';
 import { helperImages, type HelperImages } from './helper-images.ts';
 import { refusePaused, refuseUnstoppable } from './quiesce.ts';
 import { quiesceWriters } from './quiesce-writers.ts';
-import { requireKeyFree, storeBundle } from './save.ts';
 import { resolveSources, type Source, type SourceRequest } from './sources.ts';
 import { refuseOutwardLinks } from './take.ts';
 import {
@@ -36,12 +36,9 @@ import {
   type VolumeWriter,
 } from './writers.ts';
 
-export interface SaveVolumesRequest extends SourceRequest {
-  readonly key: string;
+export interface SaveVolumesRequest extends SourceRequest, Destination {
   /** Of the snapshot. */
   readonly name: string;
-  /** Replace a snapshot that has this key. */
-  readonly overwrite: boolean;
   /** Of the helper containers that copy, where no container tells; `undefined`: the archive API does without. */
   readonly image: string | undefined;
   /** Where the containers' own environment does not tell. */

@@ -7,8 +7,8 @@ import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { credentialsIn, parseSettings, type CopySettings } from '../settings.ts';
 import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
-import type { SnapshotStore } from '../stores/store.ts';
 import type { StoreTools, Tools } from './context.ts';
+import { requireKeyFree, storeBundle, type Destination } from './destination.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
@@ -21,10 +21,7 @@ import { findStarted, notStarted } from './started.ts';
 /** How long a server that serves may take to say how much it holds. */
 const itemsTimeoutMs = 30_000;
 
-export interface SaveRequest extends Pick<Owner, 'scope' | 'name'> {
-  readonly key: string;
-  /** Replace a snapshot that has this key. */
-  readonly overwrite: boolean;
+export interface SaveRequest extends Pick<Owner, 'scope' | 'name'>, Destination {
   readonly settings: Omit<CopySettings, 'key' | 'store' | 'copy'>;
   /** Whatever says where the snapshot comes from. */
   readonly provenance: Readonly<Record<string, string>>;
@@ -84,39 +81,6 @@ export async function save(
     snapshot: { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
     seconds: { total: secondsSince(clock, startMs) },
   };
-}
-
-interface Destination {
-  readonly key: string;
-  /** Replace a snapshot that has this key. */
-  readonly overwrite: boolean;
-}
-
-/** Before anything is stopped, so that a typing error costs nothing. @throws `name-taken`, `invalid-settings` */
-export async function requireKeyFree(
-  store: SnapshotStore,
-  { key, overwrite }: Destination,
-  signal: AbortSignal,
-): Promise<void> {
-  if (overwrite) return;
-  if (await store.find({ primary: key, prefixes: [] }, signal)) throw keyTaken(key, store.name);
-}
-
-/** @throws `name-taken` when another one has saved this key in the meantime; `store-unavailable` */
-export async function storeBundle(
-  { store, log }: Pick<StoreTools, 'store' | 'log'>,
-  { key }: Destination,
-  dir: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const outcome = await log.group(`Save (${store.name})`, () => store.save(key, dir, signal));
-  if (outcome === 'already-there') throw keyTaken(key, store.name);
-}
-
-function keyTaken(key: string, storeName: string): AppError {
-  return new AppError('name-taken', `there is a snapshot ${key} in ${storeName} already`, {
-    hint: `A snapshot never changes. Choose another key, or remove it with "snapvol rm ${key}"`,
-  });
 }
 
 /** A snapshot's source, and where the database is reached. */

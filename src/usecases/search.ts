@@ -19,7 +19,13 @@ export interface Miss {
 
 /** A snapshot that was looked for and can be used, or why there is none. */
 export type Search =
-  | { readonly kind: 'found'; readonly bundle: Bundle<DatabaseManifest>; readonly exact: boolean }
+  | {
+      readonly kind: 'found';
+      readonly bundle: Bundle<DatabaseManifest>;
+      readonly exact: boolean;
+      /** It keeps others from being saved under the key that was looked for. */
+      readonly occupied: boolean;
+    }
   | ({ readonly kind: 'none' } & Miss);
 
 /**
@@ -38,7 +44,7 @@ export async function searchSnapshot(
   try {
     const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
     if (!found) return { kind: 'none', reason: await explainMiss(), occupied };
-    occupied = found.exact;
+    occupied = found.exact && found.source === undefined;
     log.info(found.exact ? `found ${found.key}` : `found a base snapshot: ${found.key}`);
     const bundle = await loadBundle(tools, found, signal);
     if (!bundle) {
@@ -52,7 +58,7 @@ export async function searchSnapshot(
           (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
         : 'it holds volumes, not a database that snapvol has started';
     if (manifest.kind === 'database' && reason === undefined) {
-      return { kind: 'found', bundle: { ...bundle, manifest }, exact: found.exact };
+      return { kind: 'found', bundle: { ...bundle, manifest }, exact: found.exact, occupied };
     }
     await rm(bundle.dir, { recursive: true });
     return {

@@ -71,7 +71,7 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
   if (search.kind === 'found' && search.exact) {
     const hit = await tryHit(run, search.bundle);
     if (typeof hit !== 'string') return hit;
-    miss = { reason: hit, occupied: true };
+    miss = { reason: hit, occupied: search.occupied };
   }
   log.info(`Miss: ${miss.reason}`);
   if (settings.failOnMiss) {

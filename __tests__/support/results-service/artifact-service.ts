@@ -6,20 +6,25 @@ export interface StoredArtifact {
   readonly name: string;
   readonly sizeBytes: number;
   readonly digest: string;
+  readonly createdAt: string;
   readonly expiresAt: string;
+  readonly expired: boolean;
   readonly blob: string;
 }
 
 interface Stored extends StoredArtifact {
-  readonly createdAt: string;
   readonly job: string;
+  expired: boolean;
   sizeBytes: number;
   digest: string;
   finalized: boolean;
 }
 
 export interface ArtifactServiceParts {
+  /** As the token names the run. */
   readonly runId: string;
+  /** A number that is greater than all before, in whatever run. */
+  readonly nextId: () => number;
   readonly signedUrl: (blob: string, permissions: 'r' | 'cw', disposition?: string) => string;
   readonly isReadOnly: () => boolean;
 }
@@ -28,7 +33,6 @@ export interface ArtifactServiceParts {
 export class ArtifactService {
   readonly #parts: ArtifactServiceParts;
   #stored: Stored[] = [];
-  #lastId = 100;
 
   readonly methods: Readonly<Record<string, Method>> = {
     CreateArtifact: (request) => this.#create(request),
@@ -49,11 +53,32 @@ export class ArtifactService {
       .map((artifact) => ({ ...artifact }));
   }
 
+  /** Lists one more artifact, which has no bytes. */
+  add(name: string): void {
+    const now = new Date().toISOString();
+    const id = this.#parts.nextId();
+    const nothing = { blob: `none-${id}`, job: '', sizeBytes: 0, digest: '', expired: false };
+    this.#stored.push({ ...nothing, id, name, createdAt: now, expiresAt: now, finalized: true });
+  }
+
   /** Forgets an artifact, as happens when it is deleted or expires, and returns its blobs. */
   remove(name: string): readonly string[] {
     const gone = this.#stored.filter((artifact) => artifact.name === name);
     this.#stored = this.#stored.filter((artifact) => artifact.name !== name);
     return gone.map((artifact) => artifact.blob);
+  }
+
+  /** The name of an expired artifact is free, and its bytes are gone; GitHub's API still lists it. */
+  expire(name: string): readonly string[] {
+    const old = this.#stored.filter((artifact) => artifact.name === name);
+    for (const artifact of old) artifact.expired = true;
+    return old.map((artifact) => artifact.blob);
+  }
+
+  /** Where an artifact can be downloaded for a while; `undefined` when it cannot be any more. */
+  downloadUrl({ id }: StoredArtifact): string | undefined {
+    const artifact = this.#stored.find((one) => one.id === id && !one.expired);
+    return artifact && this.#urlOf(artifact);
   }
 
   clear(): void {
@@ -70,17 +95,17 @@ export class ArtifactService {
       throw new TwirpError(400, 'invalid_argument', 'the artifact name is not valid');
     }
     // A name is taken from here on, even if its upload never ends.
-    if (this.#stored.some((artifact) => artifact.name === name)) {
+    if (this.#stored.some((artifact) => artifact.name === name && !artifact.expired)) {
       throw new TwirpError(
         409,
         'already_exists',
         'an artifact with this name already exists on the workflow run',
       );
     }
-    this.#lastId += 1;
-    const blob = `artifact-${this.#lastId}`;
+    const id = this.#parts.nextId();
+    const blob = `artifact-${id}`;
     this.#stored.push({
-      id: this.#lastId,
+      id,
       name,
       blob,
       job: text(request, 'workflow_job_run_backend_id'),
@@ -89,13 +114,15 @@ export class ArtifactService {
       sizeBytes: 0,
       digest: '',
       finalized: false,
+      expired: false,
     });
     return { ok: true, signed_upload_url: this.#parts.signedUrl(blob, 'cw') };
   }
 
   #finalize(request: Message): Message {
     this.#requireRun(request);
-    const artifact = this.#stored.find((one) => one.name === text(request, 'name'));
+    const name = text(request, 'name');
+    const artifact = this.#stored.find((one) => one.name === name && !one.expired);
     if (artifact === undefined) throw new TwirpError(404, 'not_found', 'no such artifact');
     artifact.finalized = true;
     artifact.sizeBytes = Number(text(request, 'size'));
@@ -109,6 +136,7 @@ export class ArtifactService {
     const found = this.#stored.filter(
       (artifact) =>
         artifact.finalized &&
+        !artifact.expired &&
         (name === '' || artifact.name === name) &&
         (id === '' || String(artifact.id) === id),
     );
@@ -126,9 +154,12 @@ export class ArtifactService {
   }
 
   #signedUrl(request: Message): Message {
-    const { name, blob } = this.#requireArtifact(request);
+    return { signed_url: this.#urlOf(this.#requireArtifact(request)) };
+  }
+
+  #urlOf({ name, blob }: Stored): string {
     const disposition = `attachment; filename="${name.replace(/[^\x20-\x7e]/g, '_')}.zip"`;
-    return { signed_url: this.#parts.signedUrl(blob, 'r', disposition) };
+    return this.#parts.signedUrl(blob, 'r', disposition);
   }
 
   #delete(request: Message): Message {
@@ -140,7 +171,7 @@ export class ArtifactService {
   #requireArtifact(request: Message): Stored {
     this.#requireRun(request);
     const name = text(request, 'name');
-    const artifact = this.#stored.find((one) => one.name === name && one.finalized);
+    const artifact = this.#stored.find((one) => one.name === name && one.finalized && !one.expired);
     if (artifact === undefined) throw new TwirpError(404, 'not_found', 'no such artifact');
     return artifact;
   }

@@ -1,4 +1,7 @@
-/** What a client can ask of the service: the Twirp methods by name, and blobs by what is done to them. */
+/**
+ * What a client can ask of the service: the Twirp methods by name, blobs by what is done to them, and the REST API by
+ * its operations.
+ */
 export type Endpoint =
   | 'CreateCacheEntry'
   | 'FinalizeCacheEntryUpload'
@@ -9,21 +12,32 @@ export type Endpoint =
   | 'GetSignedArtifactURL'
   | 'DeleteArtifact'
   | 'upload'
-  | 'download';
+  | 'download'
+  | RestEndpoint;
+
+export type RestEndpoint =
+  'rest:list-runs' | 'rest:list-run-artifacts' | 'rest:list-artifacts' | 'rest:download-artifact';
 
 export type Fault =
-  /** Answers with this status. A 429 may carry `retry-after`. */
-  | { readonly kind: 'status'; readonly status: number; readonly retryAfterSeconds?: number }
+  /** Answers with this status. A 429 may carry `retry-after`; the REST API also other headers. */
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly retryAfterSeconds?: number;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** Ends the connection without an answer. */
   | { readonly kind: 'reset' }
   /** Carries the request out, then ends the connection without an answer. Twirp methods only. */
   | { readonly kind: 'lost-answer' }
   /** Promises the whole blob and ends the connection after so many bytes. Downloads only. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
-  /** Delivers only the first bytes and calls that the whole blob. Downloads only. */
+  /** Delivers only the first bytes and calls that the whole blob. Downloads and the REST API only. */
   | { readonly kind: 'shorten'; readonly toBytes: number }
   /** Turns one bit of the byte at this offset of the blob. Downloads only. */
   | { readonly kind: 'flip'; readonly offset: number }
+  /** Says that a list is this long, whatever is in it. The REST API only. */
+  | { readonly kind: 'total'; readonly count: number }
   /** Waits until it is released, then answers as usual. */
   | { readonly kind: 'hold' };
 

@@ -6,11 +6,12 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { ArtifactService, type StoredArtifact } from './artifact-service.ts';
+import type { StoredArtifact } from './artifact-service.ts';
 import { startAzurite } from './azurite.ts';
 import { proxyBlob } from './blob-proxy.ts';
 import { CacheService, type CacheEntry } from './cache-service.ts';
 import { Faults, type Endpoint } from './faults.ts';
+import { answerRest, REST_PATH, REST_TOKEN } from './rest-api.ts';
 import {
   blobPath,
   containerPath,
@@ -19,11 +20,16 @@ import {
   signBlob,
 } from './signed-urls.ts';
 import { TwirpError, errorOfStatus, readMessage, sendJson, type Method } from './twirp.ts';
+import {
+  REPOSITORY,
+  WorkflowRuns,
+  type Conclusion,
+  type RunOptions,
+  type WorkflowRun,
+} from './workflow-runs.ts';
 
 export type { Endpoint, Fault, Hold, RecordedRequest } from './faults.ts';
-
-const RUN = 'ce7f54c7-61c7-4aae-887f-30da475f5f1a';
-const JOB = 'ca395085-040a-526b-2ce8-bdc85f692774';
+export { REPOSITORY, type WorkflowRun } from './workflow-runs.ts';
 
 /** Ends in the only suffix for which the cache client downloads with Azure's SDK, as it does on GitHub. */
 const AZURE_HOST = 'snapvol.blob.core.windows.net';
@@ -36,20 +42,33 @@ export interface ResultsServiceOptions {
   readonly azureDownloads?: boolean;
 }
 
-/** GitHub's results service (caches and artifacts) on loopback, with real blob storage behind it. */
+/**
+ * GitHub's results service (caches and artifacts) and the part of its REST API that tells of artifacts, on loopback,
+ * with real blob storage behind it.
+ */
 export interface ResultsService {
-  /** What a runner would set for the clients. GITHUB_WORKSPACE is left to the test. */
+  /** What a runner would set for the clients in a first run. GITHUB_WORKSPACE is left to the test. */
   readonly env: Readonly<Record<string, string>>;
+  /** A token for the REST API with `actions: read`. */
+  readonly restToken: string;
   readonly faults: Faults;
   entries(): readonly CacheEntry[];
+  /** Of the first run. */
   artifacts(): readonly StoredArtifact[];
+  /** One more run; its `env` goes on top of the service's. */
+  startRun(options?: RunOptions): WorkflowRun;
+  conclude(run: WorkflowRun, conclusion: Conclusion): void;
+  /** Takes away a run; its artifacts cannot be seen any more. */
+  removeRun(run: WorkflowRun): void;
+  /** An artifact's time is over: its bytes are gone, and GitHub still lists it. */
+  expireArtifact(run: WorkflowRun, name: string): Promise<void>;
   /** Takes away a cache entry and its bytes. */
   evict(key: string): Promise<void>;
   /** What the entry `from` holds is saved under `to`, too, as if by another job. */
   copyEntry(from: string, to: string): void;
-  /** Takes away an artifact and its bytes. */
-  removeArtifact(name: string): Promise<void>;
-  /** As new: no entry, no artifact, no fault, no record. */
+  /** Takes away an artifact and its bytes, of the first run where no other is named. */
+  removeArtifact(name: string, run?: WorkflowRun): Promise<void>;
+  /** As new: no entry, no artifact, no run but the first, no fault, no record. */
   reset(): void;
   close(): Promise<void>;
 }
@@ -62,7 +81,6 @@ export async function startResultsService(
   const tempDir = await mkdtemp(join(tmpdir(), 'results-service-'));
   const faults = new Faults();
   const isReadOnly = (): boolean => faults.readOnlyToken;
-  const token = fakeToken();
 
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -79,22 +97,26 @@ export async function startResultsService(
         ? `http://${AZURE_HOST}${hostedBlobPath(blob)}?${signBlob(blob, permissions)}`
         : signedUrl(blob, permissions),
   });
-  const artifacts = new ArtifactService({ runId: RUN, isReadOnly, signedUrl });
-  const methods = { ...cache.methods, ...artifacts.methods };
+  const runs = new WorkflowRuns({ isReadOnly, signedUrl });
+  const first = runs.start();
+  const { artifacts } = first;
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     // A client of the proxy names the whole URL, every other one only the path.
     const url = new URL(request.url ?? '/', origin);
-    const answer = url.pathname.startsWith('/twirp/')
-      ? answerTwirp(methods, url.pathname, token, faults, request, response)
-      : proxyBlob(
-          azurite.origin,
-          `${url.host === AZURE_HOST ? fromHostedPath(url.pathname) : url.pathname}${url.search}`,
-          faults,
-          request,
-          response,
-        );
-    answer.catch(() => {
+    const answerAny = (): Promise<void> => {
+      if (url.pathname.startsWith('/twirp/')) {
+        const run = runs.ofToken((request.headers.authorization ?? '').replace(/^Bearer /, ''));
+        const methods = { ...cache.methods, ...(run ?? first).artifacts.methods };
+        return answerTwirp(methods, url.pathname, run !== undefined, faults, request, response);
+      }
+      if (url.pathname.startsWith(`${REST_PATH}/`)) {
+        return answerRest(runs, url, faults, request, response);
+      }
+      const path = url.host === AZURE_HOST ? fromHostedPath(url.pathname) : url.pathname;
+      return proxyBlob(azurite.origin, `${path}${url.search}`, faults, request, response);
+    };
+    answerAny().catch(() => {
       response.destroy(); // the client has gone, or Azurite has
     });
   });
@@ -110,9 +132,11 @@ export async function startResultsService(
       ACTIONS_RESULTS_URL: `${origin}/`,
       ACTIONS_CACHE_URL: `${origin}/`,
       ACTIONS_CACHE_SERVICE_V2: 'true',
-      ACTIONS_RUNTIME_TOKEN: token,
       ACTIONS_RUNTIME_URL: `${origin}/`,
+      ...first.env,
       GITHUB_ACTIONS: 'true',
+      GITHUB_API_URL: `${origin}${REST_PATH}`,
+      GITHUB_REPOSITORY: REPOSITORY,
       GITHUB_SERVER_URL: 'https://github.com',
       GITHUB_RETENTION_DAYS: '90',
       RUNNER_TEMP: tempDir,
@@ -121,6 +145,7 @@ export async function startResultsService(
         NO_PROXY: '127.0.0.1,localhost',
       }),
     },
+    restToken: REST_TOKEN,
     faults,
     entries: () => cache.entries(),
     artifacts: () => artifacts.artifacts(),
@@ -128,10 +153,18 @@ export async function startResultsService(
     copyEntry: (from, to) => {
       cache.copy(from, to);
     },
-    removeArtifact: (name) => removeBlobs(artifacts.remove(name)),
+    startRun: (options) => runs.start(options),
+    conclude: (run, conclusion) => {
+      runs.conclude(run, conclusion);
+    },
+    removeRun: (run) => {
+      runs.remove(run);
+    },
+    expireArtifact: (run, name) => removeBlobs(run.artifacts.expire(name)),
+    removeArtifact: (name, run = first) => removeBlobs(run.artifacts.remove(name)),
     reset() {
       cache.clear();
-      artifacts.clear();
+      runs.clear(first);
       faults.clear();
     },
     async close() {
@@ -146,7 +179,7 @@ export async function startResultsService(
 async function answerTwirp(
   methods: Readonly<Record<string, Method>>,
   path: string,
-  token: string,
+  authorized: boolean,
   faults: Faults,
   request: IncomingMessage,
   response: ServerResponse,
@@ -168,7 +201,7 @@ async function answerTwirp(
       sendJson(response, fault.status, { code, msg }, headers);
       return;
     }
-    if (request.headers.authorization !== `Bearer ${token}`) {
+    if (!authorized) {
       throw new TwirpError(401, 'unauthenticated', 'missing or unknown token');
     }
     const answer = await method(message);
@@ -178,13 +211,6 @@ async function answerTwirp(
     if (!(error instanceof TwirpError)) throw error;
     sendJson(response, error.status, { code: error.code, msg: error.message });
   }
-}
-
-/** A token as a runner gets it, as far as clients look into it: the scope names the run and the job. */
-function fakeToken(): string {
-  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const claims = { scp: `Actions.ExampleScope Actions.Results:${RUN}:${JOB}` };
-  return `${part({ alg: 'none', typ: 'JWT' })}.${part(claims)}.unsigned`;
 }
 
 async function blobRequest(origin: string, method: string, path: string): Promise<void> {
