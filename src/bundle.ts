@@ -6,6 +6,12 @@ export async function loadLibrary() {
   return import('./index.ts');
 }
 
+/** Runs a sub-action. */
+export async function runSubAction(name: 'save' | 'restore'): Promise<void> {
+  if (name === 'save') return (await import('./action/save.ts')).saveAction();
+  return (await import('./action/restore.ts')).restoreAction();
+}
+
 /** Runs one phase of the action. */
 export async function runAction(phase: 'main' | 'post'): Promise<void> {
   const entry = await import('./action/entry.ts');

@@ -4,7 +4,12 @@ import { inputNames, type RawInputs } from '../settings.ts';
 
 /** All inputs of the step as text, read in one place. */
 export function readInputs(): RawInputs {
-  return Object.fromEntries(inputNames.map((name) => [name, core.getInput(name)]));
+  return readNamed(inputNames);
+}
+
+/** Those of a sub-action. */
+export function readNamed(names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(names.map((name) => [name, core.getInput(name)]));
 }
 
 /** Of GitHub's API. It is no input like the others: those may be shown. */

@@ -184,8 +184,7 @@ export const commands: readonly Command[] = [
       ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
-    example:
-      'snapvol save shop --key shop-before-migration\n  $ snapvol save --compose-project shop --key shop-stack',
+    example: 'snapvol save --compose-project shop --key shop-stack',
   },
   {
     name: 'restore',

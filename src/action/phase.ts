@@ -1,0 +1,71 @@
+import { tmpdir } from 'node:os';
+
+import * as core from '@actions/core';
+
+import type { Surroundings } from '../compose.ts';
+import { explain, toAppError } from '../errors.ts';
+import { readToken } from './inputs.ts';
+import { actionsLog } from './log.ts';
+
+/** The only try/catch and the only exit. A cancelled run (SIGINT, then SIGTERM) cleans up before it ends. */
+export async function phase(
+  work: (signal: AbortSignal) => Promise<void>,
+  fail: (message: string) => void,
+): Promise<void> {
+  const controller = new AbortController();
+  const cancel = (): void => {
+    controller.abort();
+  };
+  process.on('SIGINT', cancel).on('SIGTERM', cancel);
+  try {
+    await work(controller.signal);
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    fail(explain(error));
+    for (const line of error.details) core.info(line);
+    core.debug(error.stack ?? '');
+  }
+  // The clients of the container engine and of GitHub's services keep connections open.
+  process.exit();
+}
+
+/** What the runner gives to the step. */
+export function surroundings(): Surroundings {
+  const { env } = process;
+  return {
+    log: actionsLog,
+    tempDir: env['RUNNER_TEMP'] ?? tmpdir(),
+    cwd: env['GITHUB_WORKSPACE'] ?? process.cwd(),
+    // A `run:` step does not get the tokens of GitHub's services, nor our inputs: neither do the user's scripts.
+    env: Object.fromEntries(
+      Object.entries(env).filter(
+        ([name]) => !/^(ACTIONS_(RUNTIME|RESULTS|CACHE)_|INPUT_|STATE_)/.test(name),
+      ),
+    ),
+    outputFd: 1,
+    token: readToken(),
+  };
+}
+
+/** Databases that are started in one job have names of their own. */
+export function jobScope(): string {
+  const { env } = process;
+  return `job-${env['GITHUB_RUN_ID'] ?? '0'}-${env['GITHUB_JOB'] ?? 'local'}`;
+}
+
+/** Where a snapshot comes from. */
+export function provenance(): Readonly<Record<string, string>> {
+  const { env } = process;
+  const known = {
+    repository: env['GITHUB_REPOSITORY'],
+    ref: env['GITHUB_REF'],
+    sha: env['GITHUB_SHA'],
+    run: env['GITHUB_RUN_ID'],
+    attempt: env['GITHUB_RUN_ATTEMPT'],
+    job: env['GITHUB_JOB'],
+    event: env['GITHUB_EVENT_NAME'],
+  };
+  return Object.fromEntries(
+    Object.entries(known).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}

@@ -1,0 +1,127 @@
+import * as core from '@actions/core';
+
+import { composeStoreTools } from '../compose.ts';
+import { AppError, explain, toAppError, type ErrorCode } from '../errors.ts';
+import type { StoreTools } from '../usecases/context.ts';
+import { repair } from '../usecases/recover.ts';
+import { saveVolumes } from '../usecases/save-volumes.ts';
+import { save } from '../usecases/save.ts';
+import {
+  hasSources,
+  parseSaveSettings,
+  saveInputNames,
+  saveRequest,
+  type SaveSettings,
+} from '../volume-settings.ts';
+import { readNamed } from './inputs.ts';
+import { jobScope, phase, provenance, surroundings } from './phase.ts';
+import { untrustedReason } from './trust.ts';
+
+/** What the step reports; JSON where it is a list. */
+interface Outcome {
+  readonly saved: boolean;
+  readonly reason?: string;
+  readonly digest?: string;
+  readonly sizeBytes?: number;
+  readonly volumes?: readonly unknown[];
+  readonly changedPorts?: readonly unknown[];
+}
+
+/**
+ * What the user must put right, or what the job cannot go on with. Anything else means that there is no snapshot, which
+ * is a warning unless "fail-on-save-error" is set.
+ */
+const fatal: ReadonlySet<ErrorCode> = new Set([
+  'invalid-settings',
+  'docker-unreachable',
+  'container-missing',
+  'container-unhealthy',
+  'volume-missing',
+  'cancelled',
+  'internal',
+]);
+
+/** The sub-action save/. */
+export async function saveAction(): Promise<void> {
+  await phase(async (signal) => {
+    core.setOutput('saved', 'false');
+    const around = surroundings();
+    const context = { defaultStore: 'actions-cache', token: around.token, cwd: around.cwd };
+    const settings = parseSaveSettings(readNamed(saveInputNames), context);
+    const { key, store, copy } = settings.copy;
+    if (key === undefined)
+      throw new AppError('invalid-settings', 'key: give the key of the snapshot');
+    if (settings.login.password !== undefined) around.log.mask(settings.login.password);
+    await using composed = await composeStoreTools(around, copy, store);
+    await repair(composed.tools, signal);
+    setOutputs(key, await saveIfWanted(composed.tools, settings, key, signal));
+  }, core.setFailed);
+}
+
+async function saveIfWanted(
+  tools: StoreTools,
+  settings: SaveSettings,
+  key: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const reason =
+    settings.save === 'false'
+      ? 'save is false'
+      : (settings.save === 'auto' && untrustedReason(process.env, settings.copy.store)) ||
+        (await isThere(tools, settings, key, signal));
+  if (reason) {
+    core.info(`Not saved: ${reason}`);
+    return { saved: false, reason };
+  }
+  try {
+    return await saveNow(tools, settings, key, signal);
+  } catch (thrown) {
+    const error = toAppError(thrown);
+    if (settings.failOnSaveError || fatal.has(error.code)) throw error;
+    core.warning(`the snapshot was not saved: ${explain(error)}`);
+    for (const line of error.details) core.info(line);
+    return { saved: false, reason: error.message };
+  }
+}
+
+/** As with actions/cache/save, a key that has a snapshot is no reason to worry. */
+async function isThere(
+  { store }: StoreTools,
+  { overwrite }: SaveSettings,
+  key: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (overwrite) return undefined;
+  try {
+    const found = await store.find({ primary: key, prefixes: [] }, signal);
+    return found && found.source === undefined ? `${key} is there already` : undefined;
+  } catch {
+    return undefined; // the save itself meets the same trouble, and tells it
+  }
+}
+
+async function saveNow(
+  tools: StoreTools,
+  settings: SaveSettings,
+  key: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const request = { ...saveRequest(settings), key, provenance: provenance() };
+  if (hasSources(settings)) {
+    const { snapshot, volumes, changedPorts } = await saveVolumes(tools, request, signal);
+    return { saved: true, ...snapshot, volumes, changedPorts };
+  }
+  const { snapshot, volumes } = await save(tools, { ...request, scope: jobScope() }, signal);
+  return { saved: true, ...snapshot, volumes: volumes.map((source) => ({ source })) };
+}
+
+function setOutputs(key: string, outcome: Outcome): void {
+  core.setOutput('cache-primary-key', key);
+  core.setOutput('saved', String(outcome.saved));
+  core.setOutput('reason', outcome.reason ?? '');
+  core.setOutput('snapshot-digest', outcome.digest ?? '');
+  core.setOutput('snapshot-size', outcome.sizeBytes ?? '');
+  core.setOutput('volumes', JSON.stringify(outcome.volumes ?? []));
+  core.setOutput('changed-ports', JSON.stringify(outcome.changedPorts ?? []));
+  if (outcome.saved) core.info(`saved ${key}`);
+}
