@@ -189,9 +189,7 @@ async function copyAll(
   const { log } = tools;
   const volumes: KeptVolume[] = [];
   for (const { name, storage, origin } of sources) {
-    const users = [...writers.map(({ container }) => container), ...containers].filter((each) =>
-      uses(each, [storage]),
-    );
+    const users = knownFirst(writers, containers).filter((each) => uses(each, [storage]));
     const target = {
       storage,
       image: await images.choose([image, ...users.slice(0, 1).map((user) => user.imageId)]),
@@ -221,6 +219,15 @@ async function copyAll(
     });
   }
   return volumes;
+}
+
+/** A database tells more of its volume than whoever has it mounted as well. */
+function knownFirst(
+  writers: readonly VolumeWriter[],
+  containers: readonly ContainerState[],
+): ContainerState[] {
+  const databases = writers.filter(({ target }) => target.engine.id !== 'generic');
+  return [...[...databases, ...writers].map(({ container }) => container), ...containers];
 }
 
 function mountedAt(users: readonly ContainerState[], storage: Storage): string | null {
