@@ -9,6 +9,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import type { ErrorCode } from '../../src/errors.ts';
+import { thisProcess } from '../../src/process-identity.ts';
+import { makerLabel, purposeLabels, workLabel } from '../../src/runtime/labels.ts';
 import { runCli } from '../support/cli.ts';
 import { docker, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
@@ -296,7 +298,6 @@ describe('volumes', () => {
     // Not kept by the archive API.
     const content = (await look(volume)).replace(/^SCHILY.*\n/m, '');
     expect(await look(other)).toBe(content);
-    expect(await docker('images', '--quiet', 'snapvol-empty')).toBe('');
     // A shell is needed where something is there already.
     const empty = await newVolume();
     expect(await refused('copy-failed', 'restore', key, '--volume', empty)).toMatch(
@@ -349,6 +350,25 @@ describe('volumes', () => {
     );
     expect(inUse).toContain('in use');
     await docker('rm', '--force', user);
+  });
+
+  test('are filled by one restore at a time', async () => {
+    const [volume, note] = [await newVolume(), newName()];
+    await furnish(volume, 'new');
+    const key = await saved('--volumes', volume);
+    const before = await look(volume);
+    const storage = { type: 'volume', source: volume };
+    const labels = {
+      ...purposeLabels('restoring'),
+      [makerLabel]: thisProcess(),
+      [workLabel]: JSON.stringify({ task: note, staged: [{ target: { storage } }] }),
+    };
+    const args = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
+    await docker('volume', 'create', ...args, note);
+    const told = await refused('volume-taken', ...restoreOf(key), '--overwrite');
+    expect(told).toContain(`${volume} is being restored by another process`);
+    await docker('volume', 'rm', note);
+    expect(await look(volume)).toBe(before);
   });
 
   test('are all as they were when one archive of several is damaged', async () => {
