@@ -1,6 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { platform } from 'node:os';
-import { join } from 'node:path';
 
 import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
@@ -9,6 +8,7 @@ import { createScriptRunner } from './runtime/bash-script.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createFileStore } from './stores/file.ts';
+import { createScratch } from './scratch.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
 import type { SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
@@ -45,7 +45,7 @@ export async function composeTools(
   log.debug(
     `engine ${info.version}, API ${info.apiVersion}; ${zstd ?? "no zstd program, using Node's"}`,
   );
-  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  const scratchDir = await createScratch(around.tempDir);
   const tools: Tools = {
     runtime,
     copier: createVolumeCopier({
@@ -81,7 +81,7 @@ export async function composeSnapshotTools(
   location: StoreLocation,
 ): Promise<Composition<SnapshotTools>> {
   const store = await composeStore(location, around);
-  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  const scratchDir = await createScratch(around.tempDir);
   return {
     tools: { store, log: around.log, clock: systemClock, scratchDir },
     [Symbol.asyncDispose]: () => rm(scratchDir, { recursive: true, force: true }),

@@ -123,6 +123,7 @@ const baseFiles = [
   'format.ts',
   'paths.ts',
   'process-identity.ts',
+  'scratch.ts',
   'version.ts',
 ];
 
