@@ -20,6 +20,8 @@ export interface TarEntry {
   readonly type: string;
   readonly name: string;
   readonly linkName: string;
+  /** The name of a file with holes in pax headers, where that is another one. */
+  readonly sparseName: string | undefined;
   /** Of the content that follows, without padding: 0 for what has none, whatever its size field says. */
   readonly contentBytes: number;
   readonly features: readonly ArchiveFeature[];
@@ -125,7 +127,7 @@ export class TarReader {
     if (!'01234567'.includes(header.type))
       throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
 
-    const { type, name, linkName, sizeBytes, features } = { ...header, ...this.#next };
+    const { type, name, linkName, sparseName, sizeBytes, features } = { ...header, ...this.#next };
     // Links, symlinks, folders and nodes have no content, whatever their size field says.
     const contentBytes = '07'.includes(type) ? sizeBytes : 0;
     const extensions = this.#held;
@@ -135,7 +137,7 @@ export class TarReader {
     this.#expectContent(
       contentBytes,
       this.#visitor.entry({
-        ...{ type, name, linkName, contentBytes, features, extensions },
+        ...{ type, name, linkName, sparseName, contentBytes, features, extensions },
         header: block,
       }),
     );
