@@ -27,6 +27,15 @@ export function readHeader(block: Buffer): Header {
   };
 }
 
+/** Whether a block is a header of tar, and nothing else by all likelihood. */
+export function isHeader(block: Buffer): boolean {
+  try {
+    return block.length === blockBytes && !isZero(block) && readHeader(block).name !== '';
+  } catch {
+    return false;
+  }
+}
+
 /** Up to the first zero byte. */
 export function text(block: Buffer, start: number, length: number): string {
   return block.toString('latin1', start, start + length).replace(/\0.*$/s, '');
@@ -80,12 +89,14 @@ export interface HeaderFields {
   readonly uid?: number;
   readonly gid?: number;
   readonly sizeBytes?: number;
+  /** In seconds. */
+  readonly time?: number;
 }
 
 /** A copy of a header block with some of its fields changed. */
 export function changedHeader(block: Buffer, fields: HeaderFields): Buffer {
   const copy = Buffer.from(block);
-  const { name, linkName, type, mode, uid, gid, sizeBytes } = fields;
+  const { name, linkName, type, mode, uid, gid, sizeBytes, time } = fields;
   if (name !== undefined) {
     writeText(copy, 0, 100, name);
     // No further than it goes: star keeps times in the end of the field.
@@ -97,13 +108,14 @@ export function changedHeader(block: Buffer, fields: HeaderFields): Buffer {
   if (uid !== undefined) writeNumber(copy, 108, 8, uid);
   if (gid !== undefined) writeNumber(copy, 116, 8, gid);
   if (sizeBytes !== undefined) writeNumber(copy, 124, 12, sizeBytes);
+  if (time !== undefined) writeNumber(copy, 136, 12, time);
   copy.write(`${checksum(copy).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return copy;
 }
 
 /** A header block of POSIX that says this, and root, and the beginning of time. */
 export function newHeader(fields: HeaderFields): Buffer {
-  const zero = { mode: 0o644, uid: 0, gid: 0, sizeBytes: 0 };
+  const zero = { mode: 0o644, uid: 0, gid: 0, sizeBytes: 0, time: 0 };
   return changedHeader(inPosix(Buffer.alloc(blockBytes)), { ...zero, ...fields });
 }
 
@@ -112,7 +124,6 @@ export function inPosix(block: Buffer): Buffer {
   const copy = Buffer.from(block);
   copy.write('ustar\x0000', 257, 'latin1');
   copy.fill(0, 345);
-  if (copy[136] === 0) writeNumber(copy, 136, 12, 0);
   return changedHeader(copy, {});
 }
 
@@ -133,7 +144,6 @@ function writeNumber(block: Buffer, start: number, length: number, value: number
     return;
   }
   block.fill(0, start, start + length);
-  block[start] = 0x80;
   block.writeBigUInt64BE(BigInt(value), start + length - 8);
-  block[start] |= 0x80;
+  block.writeUInt8(block.readUInt8(start) | 0x80, start);
 }

@@ -1,9 +1,13 @@
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
 import { extensionTypes, readExtension, type Extension } from './tar-extension.ts';
 import { blockBytes, isZero, notTar, readHeader } from './tar-header.ts';
+import { isContinued } from './tar-sparse.ts';
 
 /** Long names and extended headers are held in memory until the entry they belong to is known. */
 const extensionLimitBytes = 1024 * 1024;
+
+/** For a third of a million pieces of data between holes. */
+const continuationLimitBytes = 8 * 1024 * 1024;
 
 /** An extended header before an entry. */
 export interface HeldExtension {
@@ -27,6 +31,8 @@ export interface TarEntry {
   readonly features: readonly ArchiveFeature[];
   readonly extensions: readonly HeldExtension[];
   readonly header: Buffer;
+  /** The blocks that go on with the header of type `S`. */
+  readonly continuation: readonly Buffer[];
 }
 
 /** Is told what is in a tar stream, in its order. What it throws breaks the stream. */
@@ -39,9 +45,17 @@ export interface TarVisitor {
   endBlock(block: Buffer): void;
 }
 
+export interface TarReaderOptions {
+  /**
+   * An archive that no part of snapvol has made: it may have files with holes in GNU's old format (type `S`), and
+   * nothing but zeros may follow its end mark.
+   */
+  readonly foreign?: boolean;
+}
+
 /** All header blocks of an entry, extended headers first. */
-export function blocksOf({ extensions, header }: TarEntry): readonly Buffer[] {
-  return [...extensions.flatMap(({ blocks }) => blocks), header];
+export function blocksOf({ extensions, header, continuation }: TarEntry): readonly Buffer[] {
+  return [...extensions.flatMap(({ blocks }) => blocks), header, ...continuation];
 }
 
 /**
@@ -62,10 +76,14 @@ export class TarReader {
   #heldBytes = 0;
   #extension: { type: string; sizeBytes: number; header: Buffer; parts: Buffer[] } | undefined;
   #next: Extension = { features: [] };
+  /** A header of type `S`, and the blocks that go on with it. */
+  #continued: Buffer[] = [];
   #endBlocks = 0;
+  readonly #foreign: boolean;
 
-  constructor(visitor: TarVisitor) {
+  constructor(visitor: TarVisitor, { foreign = false }: TarReaderOptions = {}) {
     this.#visitor = visitor;
+    this.#foreign = foreign;
   }
 
   /** @throws `snapshot-corrupt` for what is not tar */
@@ -88,6 +106,8 @@ export class TarReader {
         this.#takeBlock(block);
       }
     }
+    if (this.#foreign && at < chunk.length && !isZero(chunk.subarray(at)))
+      throw notTar('something follows its end mark');
   }
 
   /** To be called where the stream ends. @throws `snapshot-corrupt` where that is in its middle */
@@ -104,6 +124,14 @@ export class TarReader {
   }
 
   #takeBlock(block: Buffer): void {
+    const [first] = this.#continued;
+    if (first !== undefined) {
+      this.#continued.push(block);
+      this.#heldBytes += block.length;
+      if (this.#heldBytes > continuationLimitBytes) throw notTar('a file with too many holes');
+      if (!isContinued(block, 'continuation')) this.#takeEntry(first);
+      return;
+    }
     if (isZero(block)) {
       if (this.#held.length > 0) throw notTar('an extended header without its entry');
       this.#endBlocks += 1;
@@ -124,20 +152,31 @@ export class TarReader {
       if (this.#contentBytes === 0) this.#endExtension();
       return;
     }
-    if (!'01234567'.includes(header.type))
+    if (header.type === 'S' && this.#foreign && isContinued(block, 'header')) {
+      this.#continued = [block];
+      return;
+    }
+    this.#takeEntry(block);
+  }
+
+  #takeEntry(block: Buffer): void {
+    const header = readHeader(block);
+    if (!'01234567'.includes(header.type) && !(header.type === 'S' && this.#foreign))
       throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
 
     const { type, name, linkName, sparseName, sizeBytes, features } = { ...header, ...this.#next };
     // Links, symlinks, folders and nodes have no content, whatever their size field says.
-    const contentBytes = '07'.includes(type) ? sizeBytes : 0;
+    const contentBytes = '07S'.includes(type) ? sizeBytes : 0;
     const extensions = this.#held;
+    const continuation = this.#continued.slice(1);
     this.#held = [];
+    this.#continued = [];
     this.#heldBytes = 0;
     this.#next = { features: [] };
     this.#expectContent(
       contentBytes,
       this.#visitor.entry({
-        ...{ type, name, linkName, sparseName, contentBytes, features, extensions },
+        ...{ type, name, linkName, sparseName, contentBytes, features, extensions, continuation },
         header: block,
       }),
     );
