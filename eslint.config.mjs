@@ -9,7 +9,7 @@ const snapshot = ['snapshot/.+'];
 /** What folders show to others: interfaces, and what is written against nothing else. */
 const interfaces = [
   'engines/engine.ts',
-  'runtime/(runtime|volume-copier|health|labels|script|small-tar).ts',
+  'runtime/(runtime|volume-copier|plain-archiver|health|labels|script|small-tar).ts',
   'stores/(store|location).ts',
 ];
 const edge = [...base, ...snapshot, ...interfaces, 'settings.ts', 'compose.ts', 'usecases/.+'];

@@ -46,6 +46,7 @@ const interfaceFiles = [
   'runtime/runtime.ts',
   'runtime/health.ts',
   'runtime/labels.ts',
+  'runtime/plain-archiver.ts',
   'runtime/small-tar.ts',
   'runtime/script.ts',
   'runtime/volume-copier.ts',

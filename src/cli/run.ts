@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-import { composeSnapshotTools, composeStoreTools, composeTools } from '../compose.ts';
+import {
+  composeArchiveTools,
+  composeSnapshotTools,
+  composeStoreTools,
+  composeTools,
+} from '../compose.ts';
 import { AppError } from '../errors.ts';
 import {
   inputNames,
@@ -10,6 +15,8 @@ import {
   type RawInputs,
 } from '../settings.ts';
 import type { SnapshotTools } from '../usecases/context.ts';
+import { exportVolume } from '../usecases/export.ts';
+import { importArchive } from '../usecases/import.ts';
 import { restore } from '../usecases/restore.ts';
 import { save } from '../usecases/save.ts';
 import { start } from '../usecases/start.ts';
@@ -21,6 +28,7 @@ import {
   removeSnapshot,
   verifySnapshot,
 } from '../usecases/stored.ts';
+import { exportRequest, importRequest } from './archive-flags.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
 import * as views from './output.ts';
@@ -86,6 +94,22 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     withSnapshots(given, around, async (tools) =>
       views.removeView(await removeSnapshot(tools, given.argument, signal)),
     ),
+
+  async import(given, around, signal) {
+    const settings = copySettings(given, around);
+    const request = importRequest(given, settings, process.stdin);
+    await using composed = await composeArchiveTools(around, settings.store);
+    const provenance = from('import');
+    return views.importView(
+      await importArchive(composed.tools, { ...request, provenance }, signal),
+    );
+  },
+
+  async export(given, around, signal) {
+    const request = exportRequest(given, process.stdout);
+    await using composed = await composeArchiveTools(around, copySettings(given, around).store);
+    return views.exportView(await exportVolume(composed.tools, request, signal));
+  },
 };
 
 async function withSnapshots(

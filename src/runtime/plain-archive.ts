@@ -85,10 +85,11 @@ export function createPlainArchiver({ log, zstd }: PlainArchiverOptions): PlainA
     if (kept === 0) throw nothingIn(source.label, folder);
     const { archiveBytes, sha256, tarBytes, entries, features, notes } = wrote.value;
     const isText = folder !== '' && nameBytes(shownName(folder)) === folder;
+    const isAbsolute = !isRelative || (strip.kind === 'folder' && strip.folder.startsWith('/'));
     return {
       ...{ archiveBytes, sha256, tarBytes, entries, features },
       folder: shownName(folder),
-      absolutePath: isText && !isRelative ? `/${shownName(folder)}` : undefined,
+      absolutePath: isText && isAbsolute ? `/${shownName(folder)}` : undefined,
       taken: kept,
       leftOut,
       notes: [

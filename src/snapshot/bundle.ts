@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 import { AppError } from '../errors.ts';
-import { decodeManifest, encodeManifest, manifestFileName, type Manifest } from './manifest.ts';
+import {
+  decodeManifest,
+  encodeManifest,
+  manifestFileName,
+  type Manifest,
+  type ManifestArchive,
+} from './manifest.ts';
 
 /** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
 export const sumsFileName = 'SHA256SUMS';
@@ -65,7 +71,13 @@ export async function openBundle(dir: string): Promise<Bundle> {
 }
 
 /** Reads every byte. @throws `snapshot-corrupt` naming the first archive that is not what the manifest says. */
-export async function verifyArchives(bundle: Bundle, signal: AbortSignal): Promise<void> {
+export async function verifyArchives(
+  bundle: {
+    readonly dir: string;
+    readonly manifest: { readonly volumes: readonly ManifestArchive[] };
+  },
+  signal: AbortSignal,
+): Promise<void> {
   for (const volume of bundle.manifest.volumes) {
     const hash = createHash('sha256');
     await pipeline(createReadStream(join(bundle.dir, volume.archive)), hash, { signal });

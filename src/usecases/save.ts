@@ -86,7 +86,7 @@ export async function save(
   };
 }
 
-function keyTaken(key: string, storeName: string): AppError {
+export function keyTaken(key: string, storeName: string): AppError {
   return new AppError('name-taken', `there is a snapshot ${key} in ${storeName} already`, {
     hint: `A snapshot never changes. Choose another key, or remove it with "snapvol rm ${key}"`,
   });
