@@ -28,27 +28,21 @@ export async function createOutput(target: OutputTarget): Promise<ArchiveOutput>
     const temporary = join(dirname(path), `.snapvol-export-${randomBytes(8).toString('hex')}`);
     const { O_WRONLY, O_CREAT, O_EXCL } = constants;
     const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL);
-    const stream = handle.createWriteStream({ highWaterMark: chunkBytes, autoClose: false });
+    // "flush": it is on the disk before it is closed, and so before it gets its name.
+    const stream = handle.createWriteStream({ highWaterMark: chunkBytes, flush: true });
     stream.on('error', () => undefined); // whoever writes to it hears of it
-    let isOpen = true;
-    const close = async (): Promise<void> => {
-      if (isOpen) await handle.close();
-      isOpen = false;
-    };
     return {
       label: file,
       stream,
       isShared: false,
       finish: () =>
         translated(file, async () => {
-          await handle.sync();
-          await close();
           if (replace) await rename(temporary, path);
           else await giveName(temporary, path);
         }),
       async [Symbol.asyncDispose]() {
         stream.destroy();
-        await close();
+        await handle.close();
         await rm(temporary, { force: true });
       },
     };

@@ -83,13 +83,12 @@ export async function exportVolume(
     const file = join(dir, volume.archive);
     const plain = await archiver.write(file, volume, prefix, format, output, signal);
     await output.finish();
+    log.info(
+      `volume ${volume.name}: ${formatBytes(volume.tarBytes)} -> ${formatBytes(plain.sizeBytes)}, ` +
+        'sha256 verified',
+    );
     return plain;
   });
-  if (given?.kind !== 'stream') {
-    log.info(
-      `volume ${volume.name}: ${formatBytes(volume.tarBytes)} -> ${formatBytes(written.sizeBytes)}, sha256 verified`,
-    );
-  }
   return {
     ...{ key: manifest.key, store: store.name, digest, volume: volume.name },
     file: given?.kind === 'stream' ? undefined : output.label,
