@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable, type Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
-import { extract } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 
 /** An entry as another program reads it. Names are latin1. */
 export interface ListedEntry {
@@ -17,15 +17,15 @@ export interface ListedEntry {
 
 /** What tar-stream finds in an archive: not our own reader. */
 export async function listTar(tar: Buffer): Promise<ListedEntry[]> {
-  // Casts: its types know neither this option nor that an entry yields buffers.
+  // Casts: its types know neither this option, nor what may be missing, nor that an entry yields buffers.
   const reader = extract({ filenameEncoding: 'latin1' } as object);
   Readable.from([tar]).pipe(reader as unknown as Writable);
   const entries: ListedEntry[] = [];
   for await (const entry of reader) {
-    const { name, type, mode, uid, gid, mtime, linkname } = entry.header;
+    const { name, type, mode, uid, gid, mtime, linkname } = entry.header as Partial<Header>;
     const content = await buffer(entry as AsyncIterable<Buffer>);
     entries.push({
-      name,
+      name: name ?? '',
       type: type ?? '',
       mode: mode ?? 0,
       owner: `${uid}:${gid}`,
