@@ -5,13 +5,14 @@ import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
 import { findZstd } from './runtime/compression.ts';
 import { createScriptRunner } from './runtime/bash-script.ts';
+import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createFileStore } from './stores/file.ts';
 import { createScratch } from './scratch.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
-import type { SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
+import type { ArchiveTools, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
 
 /** What the surroundings give: read once from the environment, by action/ or cli/. */
 export interface Surroundings {
@@ -86,6 +87,17 @@ export async function composeSnapshotTools(
     tools: { store, log: around.log, clock: systemClock, scratchDir },
     [Symbol.asyncDispose]: () => rm(scratchDir, { recursive: true, force: true }),
   };
+}
+
+/** For archives of other programs, in and out of stored snapshots. */
+export async function composeArchiveTools(
+  around: Surroundings,
+  location: StoreLocation,
+): Promise<Composition<ArchiveTools>> {
+  const zstd = await findZstd(around.env['PATH'] ?? '');
+  const composed = await composeSnapshotTools(around, location);
+  const archiver = createPlainArchiver({ log: around.log, zstd });
+  return { ...composed, tools: { ...composed.tools, archiver } };
 }
 
 /** One row a store. */
