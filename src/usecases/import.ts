@@ -158,7 +158,7 @@ async function takeVolumes(
     all.push({ ...found, volume: keptVolume(volume, archive, found, request) });
   }
   const leftOut = leftOutOf(all);
-  if (leftOut > 0) log.info(`${leftOut} entries of ${source.label} are elsewhere: left out`);
+  if (leftOut > 0) log.info(`left out what is elsewhere in ${source.label}: ${leftOut} entries`);
   return all;
 }
 
