@@ -43,6 +43,7 @@ import {
 import { exportRequest, importRequest } from './archive-flags.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
+import { resultStream } from './divert.ts';
 import { pruneView } from './output-prune.ts';
 import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
@@ -144,7 +145,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   },
 
   async export(given, around, signal) {
-    const request = exportRequest(given, process.stdout);
+    const request = exportRequest(given, resultStream());
     await using composed = await composeArchiveTools(around, copySettings(given, around).store);
     return views.exportView(await exportVolume(composed.tools, request, signal));
   },
