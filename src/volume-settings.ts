@@ -189,7 +189,7 @@ export function saveRequest(settings: SaveSettings) {
   const [volume = ''] = volumes;
   return {
     ...{ volumes, container, composeProject, login, includeBinds, overwrite, image },
-    name: name ?? composeProject ?? container ?? volume.replace(/^.*\//, ''),
+    name: name ?? composeProject ?? container ?? (volume.replace(/^.*\//, '') || 'root'),
     settings: copy,
   };
 }

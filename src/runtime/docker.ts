@@ -335,7 +335,9 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
     typeOf: (id, path, signal) =>
       find(`look at ${path} in the container`, signal, async () => {
         const container = docker.getContainer(id);
-        const answer = (await container.infoArchive({ path, ...abortable(signal) })) as unknown;
+        // A cast: it is a response, of which nobody reads the body; its connection would stay, and this process with it.
+        const answer = (await container.infoArchive({ path, ...abortable(signal) })) as Readable;
+        answer.resume();
         return typeInHeader(answer);
       }),
 

@@ -41,7 +41,8 @@ async function givenBy(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
-  if (mountPath === null) return found;
+  // Into folders of the host it copies nothing.
+  if (mountPath === null || target.storage.type === 'bind') return found;
   await withContainer(runtime, target, [], async (id) => {
     const tar = await runtime.getArchive(id, `${mountPath}/.`, signal);
     if (!tar) return;

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { helperName } from './labels.ts';
+import { copyLabels } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
@@ -19,12 +19,12 @@ function hidden(task: string): string {
 const capabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID'];
 
 /** Makes the folder that {@link stagedFolder} names. */
-export function prepareStaging(
+export async function prepareStaging(
   runtime: ContainerRuntime,
   target: CopyTarget,
   task: string,
 ): Promise<void> {
-  return run(runtime, target, task, 'stage', 'mkdir -p "$STAGING/new"');
+  await withHelper(runtime, target, task, 'stage', prepare, (helper) => helper.run());
 }
 
 /** Throws the new content away. Does nothing when there is none. */
@@ -33,7 +33,7 @@ export function discardStaging(
   target: CopyTarget,
   task: string,
 ): Promise<void> {
-  return run(runtime, target, task, 'discard', 'rm -rf -- "$STAGING"');
+  return runIfStaged(runtime, target, task, 'discard', discard);
 }
 
 /**
@@ -45,45 +45,87 @@ export function finishStaging(
   target: CopyTarget,
   task: string,
 ): Promise<void> {
-  return run(runtime, target, task, 'replace', finish);
+  return runIfStaged(runtime, target, task, 'replace', finish);
 }
 
-/** Owner, mode and time of the volume's root folder come from the new one, as the other contents do. */
+/** Times are kept in files: with their fractions, and without a word on how to write them. */
+const prepare = `
+touch -r . /dev/shm/was
+mkdir -p "$STAGING/new"
+[ -e "$STAGING/was" ] || touch -r /dev/shm/was "$STAGING/was"`;
+
+const discard = `
+touch -r . /dev/shm/was
+if [ -e "$STAGING/was" ]; then touch -r "$STAGING/was" /dev/shm/was; fi
+rm -rf -- "$STAGING"
+touch -r /dev/shm/was .`;
+
+/**
+ * Owner, mode and time of the volume's root folder come from the new one, as the other contents do. That one goes when
+ * all of it is in place: without it only the old content is left to be removed, which takes longest.
+ */
 const finish = `
-[ -d "$STAGING" ] || exit 0
 each() { for name in ..?* .[!.]* *; do if [ -e "$name" ] || [ -L "$name" ]; then "$@" "$name"; fi; done; }
 away() { [ "$1" = "$STAGING" ] || mv -- "./$1" "$STAGING/old/"; }
 back() { mv -- "./$1" "$volume/"; }
 volume=$PWD
-mkdir -p "$STAGING/old"
-[ -e "$STAGING/time" ] || stat -c %Y "$STAGING/new" >"$STAGING/time"
-if [ ! -e "$STAGING/emptied" ]; then each away; : >"$STAGING/emptied"; fi
-( cd "$STAGING/new" && each back )
-chown "$(stat -c %u:%g "$STAGING/new")" .
-chmod "$(stat -c %a "$STAGING/new")" .
-seconds=$(cat "$STAGING/time")
+if [ -d "$STAGING/new" ]; then
+  mkdir -p "$STAGING/old"
+  [ -e "$STAGING/emptied" ] || touch -r "$STAGING/new" "$STAGING/time"
+  if [ ! -e "$STAGING/emptied" ]; then each away; : >"$STAGING/emptied"; fi
+  ( cd "$STAGING/new" && each back )
+  chown "$(stat -c %u:%g "$STAGING/new")" .
+  chmod "$(stat -c %a "$STAGING/new")" .
+  rmdir "$STAGING/new"
+fi
+rm -rf -- "$STAGING/old"
+if [ -e "$STAGING/time" ]; then touch -r "$STAGING/time" /dev/shm/time; else touch -r . /dev/shm/time; fi
 rm -rf -- "$STAGING"
-touch -d "@$seconds" .`;
+touch -r /dev/shm/time .`;
 
-async function run(
+/** Without anything staged no shell is needed, which the image may not have. */
+async function runIfStaged(
   runtime: ContainerRuntime,
   target: CopyTarget,
   task: string,
   what: string,
   script: string,
 ): Promise<void> {
+  // The engine would make a volume that is gone again.
+  const { type, source } = target.storage;
+  if (type === 'volume' && !(await runtime.findVolume(source))) return;
+  await withHelper(runtime, target, task, what, script, async (helper) => {
+    if (await runtime.typeOf(helper.id, `/volume/${hidden(task)}`)) await helper.run();
+  });
+}
+
+interface Helper {
+  readonly id: string;
+  /** Runs the script. @throws `copy-failed` */
+  run(): Promise<void>;
+}
+
+async function withHelper(
+  runtime: ContainerRuntime,
+  target: CopyTarget,
+  task: string,
+  what: string,
+  script: string,
+  work: (helper: Helper) => Promise<void>,
+): Promise<void> {
   const { source } = target.storage;
   const id = await runtime.createContainer({
-    name: helperName(source, what),
+    // One at a time: after a kill, several processes may go on with the same task.
+    name: `snapvol-staging-${task}`,
     image: target.image,
-    labels: target.labels,
+    labels: copyLabels(target.labels),
     env: { LC_ALL: 'C', STAGING: hidden(task) },
     entrypoint: ['sh', '-euc', `cd /volume\n${script}`],
     user: '0:0',
     mounts: [{ ...target.storage, target: '/volume', noCopy: true }],
     confinedTo: capabilities,
   });
-  try {
+  const run = async (): Promise<void> => {
     await start(runtime, id, target);
     const exitCode = await runtime.waitForExit(id);
     if (exitCode === 0) return;
@@ -91,6 +133,9 @@ async function run(
       hint: 'Look at what the helper container said, printed with this error',
       details: await runtime.logs(id, 20),
     });
+  };
+  try {
+    await work({ id, run });
   } finally {
     await runtime.removeContainer(id);
   }
@@ -108,7 +153,7 @@ async function start(
     if (error instanceof AppError && error.code !== 'internal') throw error;
     throw new AppError(
       'copy-failed',
-      `${storage.source} is there already, and the image ${image} has no shell to fill it with`,
+      `${storage.source} is filled beside what is there, and the image ${image} has no shell for that`,
       { cause: error, hint: 'Set "image" to one with "sh", such as busybox or debian' },
     );
   }

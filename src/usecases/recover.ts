@@ -41,10 +41,11 @@ export async function recover(
     if (state === 'elsewhere' && !force) report.left.push(what);
     return state === 'dead' || (state === 'elsewhere' && force);
   };
-  const attempt = async (what: string, work: () => Promise<string>): Promise<void> => {
+  const attempt = async (what: string, work: () => Promise<string | undefined>): Promise<void> => {
     try {
       signal.throwIfAborted();
-      report.repaired.push(await work());
+      const done = await work();
+      if (done !== undefined) report.repaired.push(done);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof AppError && error.code === 'docker-unreachable') throw error;
@@ -78,6 +79,8 @@ export async function recover(
     if (!isOrphan(note.labels, what)) continue;
     await attempt(what, async () => {
       const committed = await isCommitted(runtime, restoring);
+      // Another one may have gone on with it, and forgotten the note first: then nothing may be undone.
+      if (!committed && !(await runtime.findVolume(note.name, signal))) return undefined;
       await (committed ? finish(tools, restoring) : rollBack(tools, restoring));
       return `${committed ? 'went on with' : 'undid'} a restore that was cut off`;
     });

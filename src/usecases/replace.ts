@@ -12,7 +12,14 @@ import type { Tools } from './context.ts';
 import { fillVolume } from './fill.ts';
 import type { HelperImages } from './helper-images.ts';
 import type { RestoreTarget } from './restore-targets.ts';
-import { commit, finish, noteRestoring, rollBack, type Restoring } from './restoring.ts';
+import {
+  commit,
+  finish,
+  noteRestoring,
+  requireAlone,
+  rollBack,
+  type Restoring,
+} from './restoring.ts';
 import { uses } from './writers.ts';
 
 /** One `restore`. */
@@ -62,6 +69,7 @@ export async function replaceAll(
   };
   await noteRestoring(runtime, restoring);
   try {
+    await requireAlone(runtime, restoring);
     for (const each of placed) await fillOne(tools, bundle, each, task, signal);
     signal.throwIfAborted();
   } catch (error) {

@@ -1,4 +1,6 @@
 import { AppError } from '../errors.ts';
+import { longestPrefix } from '../paths.ts';
+import { foreignLabels } from '../runtime/labels.ts';
 import type { Labels, VolumeDriver } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import type { DatabaseManifest, KeptVolume, Manifest } from '../snapshot/manifest.ts';
@@ -44,10 +46,30 @@ export function planTargets(manifest: Manifest, wishes: RestoreWishes): RestoreT
   }
   const sources = targets.map(({ storage }) => storage.source);
   const twice = sources.find((source, at) => sources.indexOf(source) !== at);
-  if (twice === undefined) return targets;
-  throw new AppError('invalid-settings', `two volumes of the snapshot would go to ${twice}`, {
-    hint: 'Give one of them another name with "rename"',
-  });
+  if (twice !== undefined) {
+    throw new AppError('invalid-settings', `two volumes of the snapshot would go to ${twice}`, {
+      hint: 'Give one of them another name with "rename"',
+    });
+  }
+  requireApart(sources.filter((source) => source.startsWith('/')));
+  return targets;
+}
+
+/** What is in a folder is replaced as a whole: another one in it would go with the old content. */
+function requireApart(folders: readonly string[]): void {
+  for (const folder of folders) {
+    const others = folders.filter((other) => other !== folder);
+    const around = longestPrefix(others, folder);
+    if (around === undefined) continue;
+    throw new AppError('invalid-settings', `the folder ${folder} lies in ${around}`, {
+      hint: 'Both would be filled: give one of them another place with "rename"',
+    });
+  }
+}
+
+/** Names come from outside, and may be those of what every object has. */
+function wantedFor(name: string, rename: RestoreWishes['rename']): string | undefined {
+  return Object.hasOwn(rename, name) ? rename[name] : undefined;
 }
 
 /** Of each volume its name in the snapshot, and the one it had where it came from. */
@@ -65,7 +87,8 @@ function databaseTargets(
 ): RestoreTarget[] {
   return volumes.map(({ name, mountPath }) => {
     const wanted =
-      rename[name] ?? (volume === undefined || name === 'data' ? volume : `${volume}-${name}`);
+      wantedFor(name, rename) ??
+      (volume === undefined || name === 'data' ? volume : `${volume}-${name}`);
     if (wanted === undefined) {
       throw new AppError(
         'invalid-settings',
@@ -86,7 +109,7 @@ function keptTarget(
   only: boolean,
 ): RestoreTarget {
   const from = origin.type === 'volume' ? origin.volume : origin.folder;
-  const wanted = rename[name] ?? rename[from] ?? (only ? volume : undefined);
+  const wanted = wantedFor(name, rename) ?? wantedFor(from, rename) ?? (only ? volume : undefined);
   if (wanted === undefined && volume !== undefined) {
     throw new AppError(
       'invalid-settings',
@@ -97,10 +120,10 @@ function keptTarget(
     );
   }
   const common = { name, mountPath, image };
-  const folder = hostFolder(origin);
+  const place = placeOnHost(origin);
   // A manifest comes from a store that others may write to: it alone must not choose folders of this host.
-  if (wanted === undefined && folder !== undefined && !includeBinds) {
-    throw new AppError('invalid-settings', `${name} would be restored to ${folder} of the host`, {
+  if (wanted === undefined && place !== undefined && !includeBinds) {
+    throw new AppError('invalid-settings', `${name} would be restored to ${place} of the host`, {
       hint: `Allow it with "include-binds", or give it another place with "rename", e.g. ${name}=NAME`,
     });
   }
@@ -111,17 +134,21 @@ function keptTarget(
   return {
     ...common,
     storage: storageNamed(wanted ?? from),
-    labels: relabelled(labels, from, wanted ?? from),
+    labels: relabelled(foreignLabels(labels), from, wanted ?? from),
     // Options may name a place, which two volumes must not share.
     driver: wanted === undefined || wanted === from ? { driver, options } : undefined,
   };
 }
 
-/** The folder that a volume stands for. Local ones with options are what mount(8) makes of them. */
-function hostFolder(origin: KeptVolume['origin']): string | undefined {
+/** What a folder, or a volume with options, stands for. Local ones are what mount(8) makes of their options. */
+function placeOnHost(origin: KeptVolume['origin']): string | undefined {
   if (origin.type === 'bind') return origin.folder;
-  const { device } = origin.options;
-  return device?.startsWith('/') ? device : undefined;
+  const { type = '', device, o = '' } = origin.options;
+  if (device === undefined) return undefined;
+  const elsewhere = type === 'tmpfs' || (type.startsWith('nfs') && device.startsWith(':'));
+  // With this flag the type does not matter, and a device may be a relative path.
+  const isBind = /(^|,)r?bind(,|$)/.test(o);
+  return elsewhere && !isBind && !device.startsWith('/') ? undefined : device;
 }
 
 function storageNamed(name: string): Storage {

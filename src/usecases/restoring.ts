@@ -9,6 +9,7 @@ import { discardStaging, finishStaging } from '../runtime/staging.ts';
 import type { CopyTarget } from '../runtime/volume-copier.ts';
 import type { Tools } from './context.ts';
 import { removeLabelled } from './remove.ts';
+import { overlaps } from './writers.ts';
 
 /** What was there already, or is made when it is filled; its new content is put beside the old one. */
 export interface Staged {
@@ -38,6 +39,29 @@ export async function noteRestoring(
     [makerLabel]: thisProcess(),
     [workLabel]: JSON.stringify(restoring),
   });
+}
+
+/**
+ * To be asked after `noteRestoring`, so that of two that begin at once not both go on.
+ * @throws `volume-taken` when another restore is filling one of the same volumes or folders
+ */
+export async function requireAlone(
+  runtime: ContainerRuntime,
+  { task, staged }: Restoring,
+): Promise<void> {
+  for (const note of await runtime.listVolumes(purposeLabels('restoring'))) {
+    const other = readRestoring(note);
+    if (other.task === task) continue;
+    const both = staged.find(({ target }) =>
+      other.staged.some((each) => overlaps(each.target.storage, target.storage)),
+    );
+    if (!both) continue;
+    throw new AppError(
+      'volume-taken',
+      `${both.target.storage.source} is being restored by another process`,
+      { hint: 'Wait for it; when there is none any more, run "snapvol recover --force"' },
+    );
+  }
 }
 
 export function readRestoring({ labels }: VolumeInfo): Restoring {

@@ -1,5 +1,8 @@
-import { AppError } from '../errors.ts';
+import { stat } from 'node:fs/promises';
+
+import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { longestPrefix } from '../paths.ts';
 import { foreignLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
@@ -61,7 +64,10 @@ export async function resolveSources(context: Context, request: SourceRequest): 
     ...(project?.volumes ?? []).map((info) => ({ info })),
   ];
   const folders = [
-    ...request.volumes.filter((each) => each.startsWith('/')).map(withoutSlash),
+    ...(await namedFolders(
+      context,
+      request.volumes.filter((each) => each.startsWith('/')),
+    )),
     ...(await mountedFolders(
       context,
       [...(owner ? [owner] : []), ...(project?.members ?? [])],
@@ -71,7 +77,10 @@ export async function resolveSources(context: Context, request: SourceRequest): 
   const nameFor = uniqueNames();
   const sources = [
     ...unique(volumes, ({ info }) => info.name).map((found) => volumeSource(found, nameFor)),
-    ...unique(folders, (folder) => folder).map((folder) => folderSource(folder, nameFor)),
+    ...outermost(
+      context,
+      unique(folders, (folder) => folder),
+    ).map((folder) => folderSource(folder, nameFor)),
   ];
   if (sources.length > 0) return sources;
   throw new AppError('invalid-settings', 'there is nothing to save: no volume was found', {
@@ -94,6 +103,20 @@ async function namedVolumes(
     volumes.push({ info });
   }
   return volumes;
+}
+
+async function namedFolders({ runtime }: Context, folders: readonly string[]): Promise<string[]> {
+  // Of those on another machine the engine there has to say.
+  if (folders.length === 0 || !(await runtime.info()).local) return folders.map(withoutSlash);
+  for (const folder of folders) {
+    const stats = await stat(folder).catch((cause: unknown) => {
+      throw new AppError('volume-missing', `cannot use the folder ${folder}: ${messageOf(cause)}`, {
+        cause,
+      });
+    });
+    if (!stats.isDirectory()) throw new AppError('invalid-settings', `${folder} is no folder`);
+  }
+  return folders.map(withoutSlash);
 }
 
 async function mountedVolumes(
@@ -124,6 +147,16 @@ async function mountedFolders(
     }
   }
   return folders;
+}
+
+/** What is in a folder is saved with it. */
+function outermost({ log }: Context, folders: readonly string[]): string[] {
+  return folders.filter((folder) => {
+    const others = folders.filter((other) => other !== folder);
+    const around = longestPrefix(others, folder);
+    if (around !== undefined) log.info(`left out: ${folder} is saved with ${around}`);
+    return around === undefined;
+  });
 }
 
 async function findProject({ runtime, log, containers, signal }: Context, project: string) {

@@ -1,7 +1,7 @@
 import type { Credentials, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { askOnce, ready, type Readiness } from '../runtime/health.ts';
-import type { ContainerRuntime, ContainerState, ImageFacts, Mount } from '../runtime/runtime.ts';
+import type { ContainerRuntime, ContainerState, ImageFacts } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import { engineOf, unknownProgram, credentialsIn } from '../settings.ts';
 import { longestPrefix } from '../paths.ts';
@@ -21,7 +21,7 @@ export function uses({ mounts }: ContainerState, storages: readonly Storage[]): 
   return mounts.some((mount) => storages.some((storage) => overlaps(mount, storage)));
 }
 
-export function overlaps(mount: Mount, { type, source }: Storage): boolean {
+export function overlaps(mount: Storage, { type, source }: Storage): boolean {
   if (mount.type !== type) return false;
   if (type === 'volume') return mount.source === source;
   return [mount.source, source].some(

@@ -1,0 +1,446 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { exitCodes } from '../../src/cli/exit-codes.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { runCli } from '../support/cli.ts';
+import { docker, removeMadeWith } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import { furnish, look, runIn, runInAll } from '../support/storage.ts';
+import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
+
+// Volumes and folders of the host, saved and restored: all of them equal, or all as they were.
+
+const image = testImage('postgres:17');
+/** Without volumes of its own. */
+const plain = [testImage('no-tar'), 'never-started'];
+const prefix = `volumes-${randomBytes(4).toString('hex')}`;
+const label = `snapvol.test.volumes=${prefix}`;
+let count = 0;
+
+let scratch: ScratchFolder;
+let storeDir: string;
+let hostDir: string;
+
+beforeAll(async () => {
+  scratch = await createScratch();
+  storeDir = await scratch.folder('store');
+  hostDir = await scratch.folder('host');
+});
+
+afterAll(async () => {
+  await removeMadeWith(label);
+  const made = await linesOf('volume', 'ls', '--quiet', '--filter', `name=${prefix}`);
+  if (made.length > 0) await docker('volume', 'rm', ...made);
+  await runIn(hostDir, 'find . -mindepth 1 -delete'); // not all of it is ours
+  await scratch.remove();
+});
+
+/** Nothing of any restore of these tests, whoever else is at work here. */
+afterEach(async () => {
+  expect(
+    await linesOf('ps', '--all', '--filter', `name=${prefix}`, '--format', '{{.Names}}'),
+  ).toEqual([]);
+  expect(await runIn(hostDir, "find . -name '.snapvol-*'")).toBe('');
+});
+
+async function linesOf(...args: string[]): Promise<string[]> {
+  return (await docker(...args)).split('\n').filter((line) => line !== '');
+}
+
+const newName = (what = 'v'): string => `${prefix}-${what}-${++count}`;
+
+async function newVolume(...options: string[]): Promise<string> {
+  const name = newName();
+  await docker('volume', 'create', '--label', label, ...options, name);
+  return name;
+}
+
+const isThere = async (volume: string): Promise<boolean> =>
+  (await linesOf('volume', 'ls', '--quiet', '--filter', `name=^${volume}$`)).length > 0;
+
+async function newFolder(): Promise<string> {
+  const folder = join(hostDir, newName('f'));
+  await runIn(hostDir, `mkdir ${folder.slice(hostDir.length + 1)}`);
+  return folder;
+}
+
+/** A created container that is never started; removed by `remove`. */
+async function createContainer(
+  ...args: string[]
+): Promise<{ name: string; remove: () => Promise<string> }> {
+  const name = newName('c');
+  await docker('create', '--name', name, '--label', label, ...args);
+  return { name, remove: () => docker('rm', '--volumes', name) };
+}
+
+async function snapvol(...args: string[]) {
+  return runCli(args, { env: { SNAPVOL_STORE: `file:${storeDir}`, TMPDIR: scratch.path } });
+}
+
+/** With an image that has a shell, where no container tells of one. */
+const restoreOf = (key: string): string[] => ['restore', key, '--image', image];
+
+/** stdout and stderr of a command that must succeed. */
+async function done(...args: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await snapvol(...args);
+  expect(`${exitCode ?? '?'} ${exitCode === 0 ? '' : stderr}`).toBe('0 ');
+  return stdout + stderr;
+}
+
+/** Saves with an image to copy by; the key. */
+async function saved(...args: string[]): Promise<string> {
+  const key = newName('key');
+  await done('save', '--key', key, ...args, '--image', image, '--compression', 'none');
+  return key;
+}
+
+/** The message and hint of a command that must fail with this code. */
+async function refused(code: ErrorCode, ...args: string[]): Promise<string> {
+  const { exitCode, stdout } = await snapvol(...args, '--json');
+  // A cast: the next line looks at it.
+  const { error } = JSON.parse(stdout) as {
+    error: { code: string; message: string; hint: string };
+  };
+  expect([exitCode, error]).toMatchObject([exitCodes[code], { code }]);
+  return `${error.message}. ${error.hint}`;
+}
+
+async function damage(key: string, archive: string): Promise<void> {
+  const file = join(storeDir, key, `${archive}.tar`);
+  const bytes = await readFile(file);
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  await chmod(file, 0o644); // the store makes its files read-only
+  await writeFile(file, bytes);
+}
+
+const slugOf = (folder: string): string => folder.slice(1).replaceAll('/', '-');
+
+describe('a folder of the host', () => {
+  test('is restored where it was, and to one that is not there yet', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    const content = await look(folder);
+    expect(content).toContain('SCHILY.xattr.user.origin=new');
+    const key = await saved('--volumes', folder);
+
+    expect(await refused('invalid-settings', ...restoreOf(key))).toMatch(
+      `${folder} of the host. Allow it`,
+    );
+    expect(await refused('volume-taken', ...restoreOf(key), '--include-binds')).toContain(folder);
+    await runIn(folder, 'find . -mindepth 1 -delete; chmod 0755 .; chown 1:1 .');
+    await done(...restoreOf(key), '--include-binds');
+    expect(await look(folder)).toBe(content);
+    await furnish(folder, 'old');
+    await done(...restoreOf(key), '--include-binds', '--overwrite');
+    expect(await look(folder)).toBe(content);
+
+    const other = join(hostDir, newName('f'), 'with/parents');
+    await done(...restoreOf(key), '--rename', `${folder}=${other}`);
+    expect(await look(other)).toBe(content);
+    const volume = newName();
+    await done(...restoreOf(key), '--volume', volume);
+    expect(await look(volume)).toBe(content);
+  });
+
+  test('is as it was, or not there, when the archive is damaged', async () => {
+    const [folder, old] = [await newFolder(), await newFolder()];
+    await furnish(folder, 'new');
+    await furnish(old, 'old');
+    const before = await look(old);
+    const key = await saved('--volumes', folder);
+    await damage(key, slugOf(folder));
+    const parent = join(hostDir, newName('f'));
+    const restore = [...restoreOf(key), '--rename'];
+    await refused('snapshot-corrupt', ...restore, `${folder}=${parent}/with/parents`);
+    expect(existsSync(parent)).toBe(false);
+    await refused('snapshot-corrupt', ...restore, `${folder}=${old}`, '--overwrite');
+    expect(await look(old)).toBe(before);
+  });
+
+  test('that cannot be written to, or is too small, is told', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    await runIn(folder, 'head -c 1000000 /dev/urandom > large');
+    const key = await saved('--volumes', folder);
+    using readOnly = mountSmallDisk('1m', 'ro');
+    using small = mountSmallDisk('100k');
+    for (const place of [readOnly.path, `${readOnly.path}/x`, small.path, `${small.path}/x/y`]) {
+      const told = await refused(
+        'copy-failed',
+        ...restoreOf(key),
+        '--rename',
+        `${folder}=${place}`,
+      );
+      expect(told).not.toContain('undefined');
+    }
+    expect(await readdir(small.path)).toEqual([]);
+    const file = join(hostDir, newName('f'));
+    await writeFile(file, '');
+    await refused('invalid-settings', ...restoreOf(key), '--rename', `${folder}=${file}`);
+    await refused('copy-failed', ...restoreOf(key), '--rename', `${folder}=${file}/x`);
+    await refused('volume-missing', 'save', '--volumes', `${folder}/nowhere`);
+    await refused('invalid-settings', 'save', '--volumes', file);
+  });
+
+  test('inside another one that is saved is saved once', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    const container = await createContainer(
+      ...['--volume', `${folder}:/data`, '--volume', `${folder}/sub:/data/inner:ro`, ...plain],
+    );
+    const key = newName('key');
+    expect(
+      await done('save', '--key', key, '--container', container.name, '--include-binds'),
+    ).toContain(`left out: ${folder}/sub`);
+    await container.remove();
+    const other = newName();
+    await done(...restoreOf(key), '--rename', `${folder}=${other}`);
+    expect(await runIn(other, 'cat sub/deep/file')).toBe('new\n');
+  });
+
+  test('is told from files and sockets that a container has mounted', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    const file = join(hostDir, newName('f'));
+    await writeFile(file, 'x');
+    const socket = join(hostDir, newName('s'));
+    const server = createServer().listen(socket);
+    const container = await createContainer(
+      ...['--volume', `${folder}:/data`, '--volume', `${file}:/file`],
+      ...['--volume', `${socket}:/socket`, ...plain],
+    );
+    const key = newName('key');
+    const log = await done('save', '--key', key, '--container', container.name, '--include-binds');
+    server.close();
+    expect(log).toMatch(new RegExp(`left out: ${file}, .* it is no folder`));
+    expect(log).toMatch(new RegExp(`left out: ${socket}, .* it is no folder`));
+    expect(await refused('invalid-settings', 'save', '--container', container.name)).toContain(
+      'include-binds',
+    );
+    await container.remove();
+    expect(await refused('invalid-settings', ...restoreOf(key))).toContain('include-binds');
+    expect(await done(...restoreOf(key), '--volume', newName())).toContain(slugOf(folder));
+  });
+});
+
+describe('volumes', () => {
+  test('are made with their labels and options; what these stand for is not overwritten', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    const options = ['--opt', 'type=none', '--opt', 'o=bind', '--opt', `device=${folder}`];
+    const bound = await newVolume(...options, '--label', 'team=blue');
+    const memory = await newVolume(
+      '--opt',
+      'type=tmpfs',
+      '--opt',
+      'device=tmpfs',
+      '--opt',
+      'o=size=1m',
+    );
+    const made = '{{json .Options}} {{index .Labels "team"}}';
+    const before = await docker('volume', 'inspect', '--format', made, bound, memory);
+    const key = await saved('--volumes', bound, '--volumes', memory);
+    await docker('volume', 'rm', bound, memory);
+
+    expect(await refused('invalid-settings', ...restoreOf(key))).toContain(`${folder} of the host`);
+    expect(await refused('volume-taken', ...restoreOf(key), '--include-binds')).toContain(
+      'is not empty',
+    );
+    expect([await isThere(bound), await isThere(memory)]).toEqual([false, false]);
+    const content = await look(folder);
+    await runIn(folder, 'find . -mindepth 1 -delete');
+    await done(...restoreOf(key), '--include-binds');
+    expect(await docker('volume', 'inspect', '--format', made, bound, memory)).toBe(before);
+    expect(await look(folder)).toBe(content);
+    await docker('volume', 'rm', bound, memory);
+  });
+
+  test('of a container: anonymous, nested, read-only, and those of another one', async () => {
+    const [data, inner, config] = [await newVolume(), await newVolume(), await newVolume()];
+    for (const volume of [data, inner, config]) await furnish(volume, 'new');
+    const owner = await createContainer(
+      ...['--volume', `${data}:/data`, '--volume', `${inner}:/data/inner`],
+      ...['--volume', '/some where', ...plain],
+    );
+    const container = await createContainer(
+      ...['--volumes-from', owner.name, '--volume', `${config}:/etc/config:ro`, ...plain],
+    );
+    const key = await saved('--container', container.name);
+    await container.remove();
+    await owner.remove();
+    const anonymous = `${container.name}-some-where`;
+    const renames = [data, inner, config].flatMap((name) => ['--rename', `${name}=${name}-x`]);
+    const report = await done(...restoreOf(key), ...renames);
+    expect(report).toMatch(new RegExp(`^${anonymous} .*/some where$`, 'm'));
+    expect(await isThere(anonymous)).toBe(true);
+    for (const volume of [data, inner, config]) {
+      expect(await look(`${volume}-x`)).toBe(await look(volume));
+    }
+  });
+
+  test('that nobody uses need no image, saved and restored', async () => {
+    const volume = await newVolume();
+    await furnish(volume, 'new');
+    const [key, other] = [newName('key'), newName()];
+    await done('save', '--key', key, '--volumes', volume);
+    await done('restore', key, '--volume', other);
+    // Not kept by the archive API.
+    const content = (await look(volume)).replace(/^SCHILY.*\n/m, '');
+    expect(await look(other)).toBe(content);
+    expect(await docker('images', '--quiet', 'snapvol-empty')).toBe('');
+    // A shell is needed where something is there already.
+    const empty = await newVolume();
+    expect(await refused('copy-failed', 'restore', key, '--volume', empty)).toMatch(
+      /no shell.*"image"/,
+    );
+    expect(await look(empty)).toMatch(/^\. d .*\n$/);
+    expect(await done(...restoreOf(key), '--volume', empty)).toContain(empty);
+    expect(await look(empty)).toBe(content);
+  });
+
+  test('that hold nothing of their own are filled, others only when they may be', async () => {
+    const volume = await newVolume();
+    await furnish(volume, 'new');
+    const content = await look(volume);
+    const owner = await createContainer('--volume', `${volume}:/etc`, image);
+    const key = await saved('--volumes', volume);
+    await owner.remove();
+    const fresh = await newVolume();
+    const container = await createContainer('--volume', `${fresh}:/etc`, image);
+    expect(await runIn(fresh, 'ls passwd')).toBe('passwd\n');
+    await done(...restoreOf(key), '--volume', fresh);
+    expect(await look(fresh)).toBe(content);
+    await container.remove();
+
+    await furnish(fresh, 'old');
+    const before = await look(fresh);
+    expect(await refused('volume-taken', ...restoreOf(key), '--volume', fresh)).toContain(
+      '"overwrite"',
+    );
+    expect(await look(fresh)).toBe(before);
+    await done(...restoreOf(key), '--volume', fresh, '--overwrite');
+    expect(await look(fresh)).toBe(content);
+    const user = await docker(
+      'run',
+      '--detach',
+      '--label',
+      label,
+      '--volume',
+      `${fresh}:/x`,
+      image,
+      'sleep',
+      '99',
+    );
+    const inUse = await refused(
+      'volume-taken',
+      ...restoreOf(key),
+      '--volume',
+      fresh,
+      '--overwrite',
+    );
+    expect(inUse).toContain('in use');
+    await docker('rm', '--force', user);
+  });
+
+  test('are all as they were when one archive of several is damaged', async () => {
+    const [a, b, c] = [await newVolume(), await newVolume(), await newVolume()];
+    for (const volume of [a, b, c]) await furnish(volume, 'new');
+    const key = await saved(...[a, b, c].flatMap((volume) => ['--volumes', volume]));
+    await docker('volume', 'rm', a);
+    for (const volume of [b, c]) await furnish(volume, 'old');
+    const before = [await look(b), await look(c)];
+    await damage(key, c);
+    await refused('snapshot-corrupt', ...restoreOf(key), '--overwrite');
+    expect([await look(b), await look(c)]).toEqual(before);
+    expect(await isThere(a)).toBe(false);
+  });
+});
+
+test('a restore that is killed at any moment is undone or done by "recover"', async () => {
+  const names = [await newVolume(), await newVolume()];
+  const fill = (what: string): Promise<string> =>
+    runInAll(
+      names,
+      `find . -mindepth 2 -delete
+       for volume in *; do
+         mkdir $volume/d; yes ${what} | head -c 8000000 > $volume/${what} || true
+         for n in {1..300}; do echo ${what}$n > $volume/d/${what}$n; done
+       done
+       find . -exec touch --date @1000000000 {} +`,
+    );
+  const lookAtBoth = (): Promise<string> =>
+    runInAll(
+      names,
+      "find */ -printf '%p %y %m %U:%G %T@\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum",
+    );
+  await fill('new');
+  const wanted = await lookAtBoth();
+  const key = await saved(...names.flatMap((name) => ['--volumes', name]));
+  const fresh = newName();
+  const third = await newVolume();
+  await furnish(third, 'third');
+  const args = [...restoreOf(key), '--overwrite', '--copy', 'pipe', '--quiet'];
+
+  const startMs = performance.now();
+  await done(...args);
+  const lastsMs = performance.now() - startMs;
+  expect(await lookAtBoth()).toBe(wanted);
+  const outcomes = new Set<string>();
+  const repaired: string[] = [];
+  const moments = 12;
+  await fill('old');
+  const before = await lookAtBoth();
+  let now = before;
+  for (let n = 0; n < moments; n++) {
+    if (now !== before) await fill('old');
+    await killed(args, lastsMs * ((n + Math.random()) / moments));
+    repaired.push(...(await recovered()));
+    now = await lookAtBoth();
+    expect([before, wanted]).toContain(now);
+    outcomes.add(now === wanted ? 'new' : 'old');
+  }
+  expect([...outcomes].sort()).toEqual(['new', 'old']);
+  for (const line of repaired) expect(line).toMatch(/^repaired: (removed|undid|went on with) /);
+  expect(repaired).toContain('repaired: undid a restore that was cut off');
+
+  // New ones are there, or they are not.
+  await done('save', '--key', `${key}-1`, '--volumes', third, '--image', image);
+  for (const share of [0.3, 0.6, 0.9]) {
+    await killed(['restore', `${key}-1`, '--volume', fresh], lastsMs * share);
+    await recovered();
+    if (!(await isThere(fresh))) continue;
+    expect(await look(fresh)).toBe(await look(third));
+    await docker('volume', 'rm', fresh);
+  }
+});
+
+/** Runs the tool, and kills it at that moment unless it has ended. */
+async function killed(args: readonly string[], afterMs: number): Promise<void> {
+  const program = join(import.meta.dirname, '../../dist/cli.js');
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { ...process.env, SNAPVOL_STORE: `file:${storeDir}`, TMPDIR: scratch.path },
+    stdio: 'ignore',
+    timeout: Math.ceil(afterMs),
+    killSignal: 'SIGKILL',
+  });
+  await new Promise((resolve) => child.once('close', resolve));
+}
+
+/** What was repaired. Other tests repair, too: then it is asked again until they have. */
+async function recovered(): Promise<string[]> {
+  const repaired: string[] = [];
+  for (;;) {
+    const { exitCode, stdout } = await snapvol('recover');
+    if (exitCode === 0 && stdout === 'nothing to repair\n') return repaired;
+    repaired.push(...stdout.split('\n').filter((line) => line.startsWith('repaired')));
+  }
+}
