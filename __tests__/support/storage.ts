@@ -31,7 +31,7 @@ async function run(mounts: readonly string[], script: string, input?: Buffer): P
   const [output, complaints, [exitCode]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
-    once(child, 'close'),
+    once(child, 'close') as Promise<[number | null]>,
   ]);
   if (exitCode !== 0) throw new Error(`${script}: exit code ${String(exitCode)}: ${complaints}`);
   return output;
