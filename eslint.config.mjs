@@ -11,13 +11,14 @@ const base = [
   'format.ts',
   'paths.ts',
   'process-identity.ts',
+  'scratch.ts',
   'version.ts',
 ];
 const snapshot = ['snapshot/.+'];
 /** What folders show to others: interfaces, and what is written against nothing else. */
 const interfaces = [
   'engines/engine.ts',
-  'runtime/(runtime|volume-copier|fresh|health|labels|script|small-tar|staging).ts',
+  'runtime/(runtime|volume-copier|plain-archiver|fresh|health|labels|script|small-tar|staging).ts',
   'stores/(store|location).ts',
 ];
 const edge = [

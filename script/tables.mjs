@@ -2,7 +2,7 @@
 // `<!-- inputs of FILE -->` ... `<!-- end -->`, and the help of each command in docs/cli.md. With --check only tells
 // whether they are current.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 
 import { format, resolveConfig } from 'prettier';
 import { parse } from 'yaml';
@@ -11,7 +11,7 @@ import { commands } from '../src/cli/commands.ts';
 import { commandHelp } from '../src/cli/help.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const files = ['docs/inputs.md', 'docs/cli.md'];
+const files = ['docs/inputs.md', 'docs/cli.md', 'save/README.md', 'restore/README.md'];
 const check = process.argv.includes('--check');
 const marked = /(<!-- (inputs|outputs) of (\S+) -->\n)[^]*?(<!-- end -->)/g;
 
@@ -20,13 +20,21 @@ const columns = {
   outputs: ['output', 'meaning'],
 };
 
-function table(kind, actionFile) {
+/** Descriptions link to pages beside docs/inputs.md. */
+function linkFrom(file, text) {
+  return text.replaceAll(
+    /\]\(([\w-]+\.md)/g,
+    (_, page) => `](${relative(dirname(file), join('docs', page))}`,
+  );
+}
+
+function table(kind, actionFile, file) {
   const entries = Object.entries(parse(readFileSync(join(root, actionFile), 'utf8'))[kind]);
   const rows = entries.map(([name, { description, default: value }]) => {
     if (!description) throw new Error(`${actionFile}: ${name} has no description`);
     const cells =
       kind === 'inputs' ? [`\`${name}\``, value ? `\`${value}\`` : ''] : [`\`${name}\``];
-    return `| ${[...cells, description.replaceAll('|', '\\|')].join(' | ')} |`;
+    return `| ${[...cells, linkFrom(file, description).replaceAll('|', '\\|')].join(' | ')} |`;
   });
   const head = columns[kind];
   return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows].join('\n');
@@ -47,7 +55,7 @@ for (const file of files) {
     )
     .replaceAll(
       marked,
-      (_, begin, kind, actionFile, end) => `${begin}\n${table(kind, actionFile)}\n\n${end}`,
+      (_, begin, kind, actionFile, end) => `${begin}\n${table(kind, actionFile, file)}\n\n${end}`,
     );
   const after = await format(filled, { ...(await resolveConfig(path)), filepath: path });
   if (after === before) continue;

@@ -1,17 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { platform } from 'node:os';
-import { join } from 'node:path';
 
 import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
 import { findZstd } from './runtime/compression.ts';
 import { createScriptRunner } from './runtime/bash-script.ts';
+import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createFileStore } from './stores/file.ts';
+import { createScratch } from './scratch.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
-import type { SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
+import type { ArchiveTools, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
 
 /** What the surroundings give: read once from the environment, by action/ or cli/. */
 export interface Surroundings {
@@ -45,7 +46,7 @@ export async function composeTools(
   log.debug(
     `engine ${info.version}, API ${info.apiVersion}; ${zstd ?? "no zstd program, using Node's"}`,
   );
-  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  const scratchDir = await createScratch(around.tempDir);
   const tools: Tools = {
     runtime,
     copier: createVolumeCopier({
@@ -81,11 +82,22 @@ export async function composeSnapshotTools(
   location: StoreLocation,
 ): Promise<Composition<SnapshotTools>> {
   const store = await composeStore(location, around);
-  const scratchDir = await mkdtemp(join(around.tempDir, 'snapvol-'));
+  const scratchDir = await createScratch(around.tempDir);
   return {
     tools: { store, log: around.log, clock: systemClock, scratchDir },
     [Symbol.asyncDispose]: () => rm(scratchDir, { recursive: true, force: true }),
   };
+}
+
+/** For archives of other programs, in and out of stored snapshots. */
+export async function composeArchiveTools(
+  around: Surroundings,
+  location: StoreLocation,
+): Promise<Composition<ArchiveTools>> {
+  const zstd = await findZstd(around.env['PATH'] ?? '');
+  const composed = await composeSnapshotTools(around, location);
+  const archiver = createPlainArchiver({ log: around.log, zstd });
+  return { ...composed, tools: { ...composed.tools, archiver } };
 }
 
 /** One row a store. */

@@ -25,9 +25,21 @@ export { inputNames, parseSettings } from './settings.ts';
 export type { CopySettings, InputName, RawInputs, Settings, SettingsContext } from './settings.ts';
 export { parseStore, type StoreLocation } from './stores/location.ts';
 
-export { composeSnapshotTools, composeStore, composeStoreTools, composeTools } from './compose.ts';
+export {
+  composeArchiveTools,
+  composeSnapshotTools,
+  composeStore,
+  composeStoreTools,
+  composeTools,
+} from './compose.ts';
 export type { Composition, Surroundings } from './compose.ts';
-export type { RunIdentity, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
+export type {
+  ArchiveTools,
+  RunIdentity,
+  SnapshotTools,
+  StoreTools,
+  Tools,
+} from './usecases/context.ts';
 export type { Owner } from './runtime/labels.ts';
 export { isReplaceable } from './stores/store.ts';
 export type {
@@ -51,6 +63,15 @@ export {
   type RestoreReport,
   type RestoreRequest,
 } from './usecases/restore.ts';
+export {
+  importArchive,
+  type ImportedVolume,
+  type ImportReport,
+  type ImportRequest,
+  type VolumeChoice,
+} from './usecases/import.ts';
+export { exportVolume, type ExportReport, type ExportRequest } from './usecases/export.ts';
+export { plainFormats, type OutputTarget, type PlainFormat } from './runtime/plain-archiver.ts';
 export {
   inspectSnapshot,
   listSnapshots,

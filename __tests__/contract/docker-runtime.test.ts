@@ -84,6 +84,8 @@ describe('volumes', () => {
     expect(await runtime.findVolume(one)).toEqual({
       name: one,
       labels: { ...labels, which: 'one' },
+      driver: 'local',
+      options: {},
     });
     const names = async (more: Readonly<Record<string, string>>) =>
       (await runtime.listVolumes({ ...labels, ...more })).map((volume) => volume.name);
@@ -138,7 +140,12 @@ describe('volumes', () => {
     const name = newName();
     await docker('volume', 'create', name);
     try {
-      expect(await runtime.findVolume(name)).toEqual({ name, labels: {} });
+      expect(await runtime.findVolume(name)).toEqual({
+        name,
+        labels: {},
+        driver: 'local',
+        options: {},
+      });
     } finally {
       await docker('volume', 'rm', name);
     }

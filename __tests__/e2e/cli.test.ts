@@ -266,7 +266,6 @@ describe('failures have their own exit codes and leave nothing', () => {
     expect((await failure('invalid-settings', ['start', '--imag', 'x'])).hint).toContain('--image');
     expect((await failure('invalid-settings', ['start', '--port', 'x'])).message).toContain('port');
     await failure('invalid-settings', ['list', '--store', 'nowhere']);
-    await failure('invalid-settings', ['restore', 'x']);
   });
 
   test('missing snapshots', async () => {

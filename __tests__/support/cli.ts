@@ -41,6 +41,15 @@ export function useNames(prefix: string): () => string {
   };
 }
 
+/** The command-line tool in a process of its own, to be ended by the test. */
+export function spawnCli(args: readonly string[]): {
+  readonly kill: (signal: NodeJS.Signals) => void;
+  readonly ended: Promise<unknown>;
+} {
+  const child = spawn(process.execPath, ['--no-warnings', program, ...args], { stdio: 'ignore' });
+  return { kill: (signal) => child.kill(signal), ended: once(child, 'close') };
+}
+
 /** Runs the command-line tool in a process of its own. */
 export async function runCli(
   args: readonly string[],

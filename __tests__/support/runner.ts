@@ -26,16 +26,23 @@ import { parseValues, StepLog } from './runner-commands.ts';
 interface ActionFile {
   readonly inputs: Readonly<Record<string, { readonly default?: string } | undefined>>;
   readonly outputs: Readonly<Record<string, unknown>>;
-  readonly runs: { readonly using: string; readonly main: string; readonly post: string };
+  readonly runs: { readonly using: string; readonly main: string; readonly post?: string };
 }
 
 /** The checkout whose action is run: this one, unless the tests are to judge another. */
 const root = process.env['SNAPVOL_ACTION'] ?? resolve(import.meta.dirname, '../..');
-// A cast: the unit tests look at the whole of this file.
-export const action = parse(readFileSync(join(root, 'action.yml'), 'utf8')) as ActionFile;
+export const action = readAction('.');
+
+function readAction(folder: string): ActionFile {
+  // A cast: the unit tests look at the whole of these files.
+  return parse(readFileSync(join(root, folder, 'action.yml'), 'utf8')) as ActionFile;
+}
 
 type Variables = Readonly<Record<string, string>>;
 export type Inputs = Readonly<Partial<Record<InputName | 'token', string>>>;
+
+/** A folder with an action of its own: `save`, `restore`. */
+export type SubAction = 'save' | 'restore';
 
 export interface JobOptions {
   /** Of a service for the clients of GitHub, or anything else that the job's steps see. */
@@ -93,6 +100,8 @@ export interface Job extends AsyncDisposable {
   readonly label: string;
   readonly startMs: number;
   step(inputs: Inputs, options?: StepOptions): Promise<Step>;
+  /** The same for a sub-action, which has no post phase. */
+  subStep(name: SubAction, inputs: Variables, options?: StepOptions): Promise<Phase>;
   /** What the job's steps have left: containers and volumes by label, and temporary files. */
   leftovers(): Promise<Leftovers>;
 }
@@ -195,15 +204,21 @@ export async function startJob({
     startMs,
 
     async step(inputs, options = {}) {
-      const variables = { ...inputVariables(inputs, token), ...options.env };
+      const variables = { ...inputVariables(action, inputs, token), ...options.env };
       const main = await runPhase(action.runs.main, variables, options);
       const state = Object.entries(main.state).map(([name, value]) => [`STATE_${name}`, value]);
       const postVariables = { ...variables, ...(Object.fromEntries(state) as Variables) };
       return {
         ...main,
         run: runOf(main.state),
-        post: () => runPhase(action.runs.post, postVariables),
+        post: () => runPhase(action.runs.post ?? '', postVariables),
       };
+    },
+
+    subStep(name, inputs, options = {}) {
+      const sub = readAction(name);
+      const variables = { ...inputVariables(sub, inputs, token), ...options.env };
+      return runPhase(join(name, sub.runs.main), variables, options);
     },
 
     async leftovers() {
@@ -218,12 +233,15 @@ export async function startJob({
 }
 
 /** Inputs with their defaults, as environment variables. */
-function inputVariables(inputs: Inputs, token: string): Variables {
-  const unknown = Object.keys(inputs).filter((name) => !(name in action.inputs));
+function inputVariables(
+  { inputs: known }: ActionFile,
+  given: Readonly<Record<string, string | undefined>>,
+  token: string,
+): Variables {
+  const unknown = Object.keys(given).filter((name) => !(name in known));
   if (unknown.length > 0) throw new Error(`action.yml has no input ${unknown.join(', ')}`);
-  const given: Readonly<Record<string, string | undefined>> = inputs;
   return Object.fromEntries(
-    Object.entries(action.inputs).map(([name, input]) => [
+    Object.entries(known).map(([name, input]) => [
       `INPUT_${name.replaceAll(' ', '_').toUpperCase()}`,
       (given[name] ?? input?.default ?? '').replaceAll('${{ github.token }}', token),
     ]),

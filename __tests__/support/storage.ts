@@ -31,9 +31,9 @@ async function run(mounts: readonly string[], script: string, input?: Buffer): P
   const [output, complaints, [exitCode]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
-    once(child, 'close') as Promise<[number | null]>, // a cast: so is this event
+    once(child, 'close') as Promise<[number | null]>,
   ]);
-  if (exitCode !== 0) throw new Error(`${script}: exit code ${exitCode ?? '?'}: ${complaints}`);
+  if (exitCode !== 0) throw new Error(`${script}: exit code ${String(exitCode)}: ${complaints}`);
   return output;
 }
 

@@ -56,6 +56,7 @@ const interfaceFiles = [
   'runtime/fresh.ts',
   'runtime/health.ts',
   'runtime/labels.ts',
+  'runtime/plain-archiver.ts',
   'runtime/small-tar.ts',
   'runtime/staging.ts',
   'runtime/script.ts',
@@ -123,6 +124,7 @@ const baseFiles = [
   'format.ts',
   'paths.ts',
   'process-identity.ts',
+  'scratch.ts',
   'version.ts',
 ];
 

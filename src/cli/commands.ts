@@ -41,6 +41,8 @@ export const commandNames = [
   'verify',
   'rm',
   'prune',
+  'import',
+  'export',
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
@@ -308,5 +310,67 @@ export const commands: readonly Command[] = [
       ...flags('store'),
     ],
     example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
+  },
+  {
+    name: 'import',
+    argument: { name: 'FILE', required: true },
+    about: 'make a snapshot of a tar archive of volumes',
+    notes:
+      'FILE is a tar archive, plain or compressed with gzip or zstd, as "docker run ... tar" and "docker cp" make ' +
+      'them; - is the standard input. Several volumes come out of one archive with --volume NAME=PREFIX for each. ' +
+      'Needs no container engine.',
+    flags: [
+      {
+        name: 'key',
+        value: 'KEY',
+        about: 'key of the new snapshot (NAME-YYYYMMDD-HHMMSS, in UTC)',
+      },
+      { name: 'name', value: 'NAME', about: 'what it is a snapshot of (the name of FILE)' },
+      {
+        name: 'volume',
+        value: 'NAME[=PREFIX]',
+        repeatable: true,
+        about: 'name of the volume, and its folder in the archive (NAME; see --strip)',
+      },
+      {
+        name: 'strip',
+        value: 'PREFIX',
+        about: 'folder of the archive that is the root of the volume: auto, none or a path (auto)',
+      },
+      { name: 'mount-path', value: '/PATH', about: 'where the volume was mounted (/PREFIX)' },
+      { name: 'image', value: 'IMAGE', about: 'image of the container that it was mounted in' },
+      ...flags('store', 'compression'),
+    ],
+    example: 'snapvol import backup.tar.gz --key shop-from-backup --volume shop_data',
+  },
+  {
+    name: 'export',
+    argument: key,
+    about: 'write a volume of a snapshot as a plain tar archive',
+    notes:
+      `${prefix} Every tar reads the archive. It is verified while it is written: a FILE that is there is whole. ` +
+      'Needs no container engine.',
+    flags: [
+      { name: 'volume', value: 'NAME', about: 'which volume (the only one)' },
+      {
+        name: 'prefix',
+        value: 'PATH',
+        about: 'in front of every path; . for ./ (where the volume was mounted)',
+      },
+      {
+        name: 'output',
+        short: 'o',
+        value: 'FILE',
+        about: 'where to, - for the standard output (VOLUME.FORMAT)',
+      },
+      {
+        name: 'format',
+        value: 'FORMAT',
+        about: 'tar, tar.gz or tar.zst (as FILE ends, else tar.gz)',
+      },
+      { name: 'force', about: 'replace FILE if it exists' },
+      ...flags('store'),
+    ],
+    example: 'snapvol export shop-before-migration --output backup.tar.gz',
   },
 ];

@@ -33,7 +33,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     const { text, exitCode } = await outputOf(invocation, json, log, controller.signal);
     log.close();
-    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    // Nothing after an archive that went to stdout.
+    if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
     return exitCode;
   } catch (thrown) {
     const error = controller.signal.aborted

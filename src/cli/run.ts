@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
 import {
+  composeArchiveTools,
   composeSnapshotTools,
   composeStoreTools,
   composeTools,
@@ -17,6 +18,8 @@ import {
 import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
 import { recover, repair } from '../usecases/recover.ts';
+import { exportVolume } from '../usecases/export.ts';
+import { importArchive } from '../usecases/import.ts';
 import { restore } from '../usecases/restore.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
@@ -37,8 +40,10 @@ import {
   parseSaveSettings,
   saveRequest,
 } from '../volume-settings.ts';
+import { exportRequest, importRequest } from './archive-flags.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
+import { resultStream } from './divert.ts';
 import { pruneView } from './output-prune.ts';
 import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
@@ -128,6 +133,21 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     return withSnapshots(given, around, async (tools) =>
       pruneView(await pruneSnapshots(tools, request, signal)),
     );
+  },
+  async import(given, around, signal) {
+    const settings = copySettings(given, around);
+    const request = importRequest(given, settings, process.stdin);
+    await using composed = await composeArchiveTools(around, settings.store);
+    const provenance = from('import');
+    return views.importView(
+      await importArchive(composed.tools, { ...request, provenance }, signal),
+    );
+  },
+
+  async export(given, around, signal) {
+    const request = exportRequest(given, resultStream());
+    await using composed = await composeArchiveTools(around, copySettings(given, around).store);
+    return views.exportView(await exportVolume(composed.tools, request, signal));
   },
 };
 

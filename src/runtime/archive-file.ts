@@ -20,7 +20,7 @@ export class BrokenOff extends Error {
 }
 
 /** Hashes and counts what passes. */
-class Meter extends Transform {
+export class Meter extends Transform {
   readonly #hash = createHash('sha256');
   bytes = 0;
 
@@ -138,7 +138,7 @@ async function sha256Of(file: string): Promise<string> {
 }
 
 /** Waits for the streams and the codec's process. The codec's own error tells more than the broken pipe it causes. */
-async function settled(codec: Codec, file: string, streams: Promise<void>): Promise<void> {
+export async function settled(codec: Codec, file: string, streams: Promise<void>): Promise<void> {
   const [streaming, coding] = await Promise.allSettled([streams, codec.finished]);
   const errors = [streaming, coding].flatMap((result) =>
     result.status === 'rejected' ? [result.reason as unknown] : [],
@@ -155,8 +155,8 @@ function describeStreamError(error: unknown, file: string): Error {
       hint: 'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk',
     });
   }
-  // Node's own decompressor names its errors so; Z_BUF_ERROR is an end in the middle.
-  if (code?.startsWith('ZSTD_') || code === 'Z_BUF_ERROR')
+  // Node's own decompressors name their errors so; Z_BUF_ERROR is an end in the middle.
+  if (code?.startsWith('ZSTD_') || code?.startsWith('Z_'))
     return damaged('it does not decompress', error);
   if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return new BrokenOff('the stream broke off in the middle', { cause: error });

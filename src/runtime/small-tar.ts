@@ -61,7 +61,10 @@ export async function* listEntries(tar: Readable): AsyncGenerator<TarEntry> {
  */
 export async function extractHead(tar: Readable, limitBytes: number): Promise<Buffer | undefined> {
   for await (const { type, content } of listEntries(tar)) {
-    if (type === 'file') return headOf(content, limitBytes);
+    if (type !== 'file') continue;
+    // Read before it is returned: leaving the loop ends the stream.
+    const head = await headOf(content, limitBytes);
+    return head;
   }
   return undefined;
 }

@@ -9,6 +9,8 @@ export interface Extension {
   readonly name?: string;
   readonly linkName?: string;
   readonly sizeBytes?: number;
+  /** The name of a file with holes, whose other name is only for who does not know of holes. */
+  readonly sparseName?: string;
   readonly features: readonly ArchiveFeature[];
 }
 
@@ -25,14 +27,16 @@ export function readExtension(type: string, content: Buffer): Extension {
 }
 
 function readPax(content: Buffer): Extension {
-  const records = paxRecords(content);
+  const records = new Map(paxRecords(content).map(({ key, value }) => [key, value]));
   const path = records.get('path');
   const linkPath = records.get('linkpath');
   const size = records.get('size');
+  const sparseName = records.get('GNU.sparse.name');
   return {
     ...(path !== undefined && { name: path }),
     ...(linkPath !== undefined && { linkName: linkPath }),
     ...(size !== undefined && { sizeBytes: parseSize(size) }),
+    ...(sparseName !== undefined && { sparseName }),
     features: [...records.keys()].map(featureOf).filter((feature) => feature !== undefined),
   };
 }
@@ -44,9 +48,15 @@ function featureOf(key: string): ArchiveFeature | undefined {
   return key.startsWith('SCHILY.') ? 'xattrs' : 'pax';
 }
 
-/** Records are `LENGTH KEY=VALUE\n`; LENGTH counts itself. */
-function paxRecords(content: Buffer): Map<string, string> {
-  const records = new Map<string, string>();
+/** One line of a pax header. Bytes, one character each (latin1): values may hold any. */
+export interface PaxRecord {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** In their order; a key may be there several times. Records are `LENGTH KEY=VALUE\n`; LENGTH counts itself. */
+export function paxRecords(content: Buffer): PaxRecord[] {
+  const records: PaxRecord[] = [];
   let at = 0;
   while (at < content.length) {
     const space = content.indexOf(0x20, at);
@@ -56,11 +66,23 @@ function paxRecords(content: Buffer): Map<string, string> {
     if (!/^\d+$/.test(digits) || equals < space || equals >= end || content[end - 1] !== 0x0a) {
       throw notTar('a broken extended header');
     }
-    records.set(
-      content.toString('latin1', space + 1, equals),
-      content.toString('latin1', equals + 1, end - 1),
-    );
+    records.push({
+      key: content.toString('latin1', space + 1, equals),
+      value: content.toString('latin1', equals + 1, end - 1),
+    });
     at = end;
   }
   return records;
+}
+
+/** The way back. */
+export function paxContent(records: readonly PaxRecord[]): Buffer {
+  const lines = records.map(({ key, value }) => {
+    const rest = ` ${key}=${value}\n`;
+    let length = rest.length + 1;
+    // Its own digits count.
+    while (String(length).length + rest.length !== length) length += 1;
+    return `${length}${rest}`;
+  });
+  return Buffer.from(lines.join(''), 'latin1');
 }

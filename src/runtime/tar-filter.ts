@@ -2,12 +2,8 @@ import { posix } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
 
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
-import { extensionTypes, readExtension, type Extension } from './tar-extension.ts';
-import { blockBytes, isZero, notTar, readHeader } from './tar-header.ts';
+import { blocksOf, TarReader, type TarEntry } from './tar-reader.ts';
 import type { FarLink, VolumeContents } from './volume-copier.ts';
-
-/** Long names and extended headers are held in memory until the entry they belong to is known. */
-const extensionLimitBytes = 1024 * 1024;
 
 /** How many left-out names a note shows. */
 const shownNames = 5;
@@ -33,9 +29,6 @@ export interface TarSummary {
  * - FIFOs and devices are left out: a database makes its own, and a device node has no business in test data.
  * - Padding after the end mark is cut off, so that the bytes do not depend on the writer's record size.
  * - A stream that ends before its end mark, or that is not tar, is an error.
- *
- * Headers: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html and
- * https://www.gnu.org/software/tar/manual/html_node/Standard.html
  */
 export class TarFilter extends Transform {
   /** Bytes read so far, those that were left out too. */
@@ -49,24 +42,22 @@ export class TarFilter extends Transform {
   readonly #farLinks: FarLink[] = [];
   #tarBytes = 0;
   #entries = 0;
-
-  /** The part so far of the header block being read; chunks may end anywhere. */
-  #block: Buffer = Buffer.alloc(0);
-  /** Content (with padding) of the current entry still to come, and what becomes of it. */
-  #contentBytes = 0;
-  #content: 'pass' | 'drop' | 'hold' = 'pass';
-  /** Extended headers with their content, and what they say, waiting for their entry. */
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #extension: { type: string; sizeBytes: number; chunks: Buffer[] } | undefined;
-  #next: Extension = { features: [] };
-  #zeroBlocks = 0;
+  readonly #reader: TarReader;
   #output: Buffer[] = [];
 
   /** @param onBytes called with the number of bytes read so far; what it throws breaks the stream */
   constructor(onBytes?: (bytes: number) => void) {
     super({ highWaterMark: 1024 * 1024 });
     this.#onBytes = onBytes;
+    this.#reader = new TarReader({
+      entry: (entry) => this.#takeEntry(entry),
+      content: (part) => {
+        this.#emit(part);
+      },
+      endBlock: (block) => {
+        this.#emit(block);
+      },
+    });
   }
 
   get summary(): TarSummary {
@@ -84,7 +75,7 @@ export class TarFilter extends Transform {
     try {
       this.inputBytes += chunk.length;
       this.#onBytes?.(this.inputBytes);
-      this.#consume(chunk);
+      this.#reader.read(chunk);
       // One piece for each chunk: three for each small file would cost more than all the rest.
       const output = Buffer.concat(this.#output);
       this.#output = [];
@@ -96,7 +87,12 @@ export class TarFilter extends Transform {
   }
 
   override _flush(done: TransformCallback): void {
-    done(this.#zeroBlocks < 2 ? notTar('it ends in the middle') : null);
+    try {
+      this.#reader.end();
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
   }
 
   #notes(): string[] {
@@ -112,75 +108,20 @@ export class TarFilter extends Transform {
     ];
   }
 
-  #consume(chunk: Buffer): void {
-    let at = 0;
-    while (at < chunk.length && this.#zeroBlocks < 2) {
-      if (this.#contentBytes > 0) {
-        const part = chunk.subarray(at, at + this.#contentBytes);
-        at += part.length;
-        this.#contentBytes -= part.length;
-        this.#takeContent(part);
-        continue;
-      }
-      const part = chunk.subarray(at, at + blockBytes - this.#block.length);
-      at += part.length;
-      this.#block = this.#block.length === 0 ? part : Buffer.concat([this.#block, part]);
-      if (this.#block.length === blockBytes) {
-        const block = this.#block;
-        this.#block = Buffer.alloc(0);
-        this.#takeBlock(block);
-      }
-    }
-  }
-
-  #takeContent(part: Buffer): void {
-    if (this.#content === 'pass') this.#emit(part);
-    if (this.#content === 'hold') {
-      this.#hold(part);
-      this.#extension?.chunks.push(part);
-      if (this.#contentBytes === 0) this.#endExtension();
-    }
-  }
-
-  #takeBlock(block: Buffer): void {
-    if (isZero(block)) {
-      if (this.#held.length > 0) throw notTar('an extended header without its entry');
-      this.#zeroBlocks += 1;
-      this.#emit(block);
-      return;
-    }
-    if (this.#zeroBlocks > 0) throw notTar('a header follows the end mark');
-    const header = readHeader(block);
-    if (extensionTypes.includes(header.type)) {
-      this.#hold(block);
-      this.#extension = { type: header.type, sizeBytes: header.sizeBytes, chunks: [] };
-      this.#expectContent(header.sizeBytes, 'hold');
-      if (this.#contentBytes === 0) this.#endExtension();
-      return;
-    }
-    if (!'01234567'.includes(header.type))
-      throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
-
-    const { name, linkName, sizeBytes } = { ...header, ...this.#next };
-    const blocks = [...this.#held, block];
-    const { features } = this.#next;
-    this.#held = [];
-    this.#heldBytes = 0;
-    this.#next = { features: [] };
-    // Links, symlinks, folders and nodes have no content, whatever their size field says.
-    const contentBytes = '07'.includes(header.type) ? sizeBytes : 0;
-    if ('346'.includes(header.type) || (header.type === '1' && this.#dropped.has(linkName))) {
+  #takeEntry(entry: TarEntry): 'take' | 'skip' {
+    const { type, name, linkName, features } = entry;
+    if ('346'.includes(type) || (type === '1' && this.#dropped.has(linkName))) {
       this.#dropped.add(name);
-      this.#expectContent(contentBytes, 'drop');
-      return;
+      return 'skip';
     }
+    const blocks = blocksOf(entry);
     this.#entries += 1;
     for (const feature of features) this.#features.add(feature);
-    if (header.type === '5' && name === './') this.#root = blocks;
-    if (header.type === '0' || header.type === '7') this.#files += 1;
-    if (header.type === '2') this.#noteLink(name, linkName);
-    for (const part of blocks) this.#emit(part);
-    this.#expectContent(contentBytes, 'pass');
+    if (type === '5' && name === './') this.#root = blocks;
+    if (type === '0' || type === '7') this.#files += 1;
+    if (type === '2') this.#noteLink(name, linkName);
+    for (const block of blocks) this.#emit(block);
+    return 'take';
   }
 
   /** Names are bytes here (latin1); to others they are text. */
@@ -192,26 +133,6 @@ export class TarFilter extends Transform {
     if (far && this.#farLinks.length < farLinksLimit) {
       this.#farLinks.push({ path: posix.normalize(path), target });
     }
-  }
-
-  #expectContent(sizeBytes: number, content: 'pass' | 'drop' | 'hold'): void {
-    this.#content = content;
-    this.#contentBytes = Math.ceil(sizeBytes / blockBytes) * blockBytes;
-  }
-
-  #endExtension(): void {
-    if (!this.#extension) return;
-    const { type, sizeBytes, chunks } = this.#extension;
-    this.#extension = undefined;
-    const said = readExtension(type, Buffer.concat(chunks).subarray(0, sizeBytes));
-    this.#next = { ...this.#next, ...said, features: [...this.#next.features, ...said.features] };
-  }
-
-  #hold(part: Buffer): void {
-    this.#heldBytes += part.length;
-    if (this.#heldBytes > extensionLimitBytes)
-      throw notTar('an extended header of more than 1 MiB');
-    this.#held.push(part);
   }
 
   #emit(part: Buffer): void {

@@ -17,14 +17,23 @@ export function readHeader(block: Buffer): Header {
   if (checksum(block) !== readOctal(block, 148, 8)) throw notTar('a header with a wrong checksum');
   const type = String.fromCharCode(block[156] ?? 0);
   // Only POSIX headers have a prefix; the older GNU ones keep other things there.
-  const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? text(block, 345, 155) : '';
+  const prefix = isPosix(block) ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
   return {
     type: type === '\0' ? '0' : type,
-    sizeBytes: readSize(block),
+    sizeBytes: readNumber(block, 124),
     name: prefix === '' ? name : `${prefix}/${name}`,
     linkName: text(block, 157, 100),
   };
+}
+
+/** Whether a block is a header of tar, and nothing else by all likelihood. */
+export function isHeader(block: Buffer): boolean {
+  try {
+    return block.length === blockBytes && !isZero(block) && readHeader(block).name !== '';
+  } catch {
+    return false;
+  }
 }
 
 /** Up to the first zero byte. */
@@ -32,11 +41,14 @@ export function text(block: Buffer, start: number, length: number): string {
   return block.toString('latin1', start, start + length).replace(/\0.*$/s, '');
 }
 
-/** Sizes from 8 GiB on do not fit eleven octal digits: GNU's way is a set top bit and a big-endian number. */
-function readSize(block: Buffer): number {
-  if (((block[124] ?? 0) & 0x80) === 0) return readOctal(block, 124, 12);
-  const size = block.readBigUInt64BE(128);
-  if (block.readUIntBE(124, 4) !== 0x80000000 || size > BigInt(Number.MAX_SAFE_INTEGER))
+/**
+ * A size, in twelve bytes. From 8 GiB on it does not fit eleven octal digits: GNU's way is a set top bit and a
+ * big-endian number.
+ */
+export function readNumber(block: Buffer, start: number): number {
+  if (((block[start] ?? 0) & 0x80) === 0) return readOctal(block, start, 12);
+  const size = block.readBigUInt64BE(start + 4);
+  if (block.readUInt32BE(start) !== 0x80000000 || size > BigInt(Number.MAX_SAFE_INTEGER))
     throw notTar('an impossible size');
   return Number(size);
 }
@@ -68,11 +80,70 @@ function checksum(block: Buffer): number {
   return sum;
 }
 
-/** A copy of a header block under another, short name. */
-export function renamed(block: Buffer, name: string): Buffer {
+/** What can be changed in a header block. Names of up to 100 bytes, as in {@link Header}. */
+export interface HeaderFields {
+  readonly name?: string;
+  readonly linkName?: string;
+  readonly type?: string;
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly sizeBytes?: number;
+  /** In seconds. */
+  readonly time?: number;
+}
+
+/** A copy of a header block with some of its fields changed. */
+export function changedHeader(block: Buffer, fields: HeaderFields): Buffer {
   const copy = Buffer.from(block);
-  copy.fill(0, 0, 100);
-  copy.write(name, 0, 100, 'latin1');
+  const { name, linkName, type, mode, uid, gid, sizeBytes, time } = fields;
+  if (name !== undefined) {
+    writeText(copy, 0, 100, name);
+    // No further than it goes: star keeps times in the end of the field.
+    if (isPosix(copy)) copy.fill(0, 345, 345 + text(copy, 345, 155).length);
+  }
+  if (linkName !== undefined) writeText(copy, 157, 100, linkName);
+  if (type !== undefined) copy.write(type, 156, 'latin1');
+  if (mode !== undefined) writeNumber(copy, 100, 8, mode);
+  if (uid !== undefined) writeNumber(copy, 108, 8, uid);
+  if (gid !== undefined) writeNumber(copy, 116, 8, gid);
+  if (sizeBytes !== undefined) writeNumber(copy, 124, 12, sizeBytes);
+  if (time !== undefined) writeNumber(copy, 136, 12, time);
   copy.write(`${checksum(copy).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return copy;
+}
+
+/** A header block of POSIX that says this, and root, and the beginning of time. */
+export function newHeader(fields: HeaderFields): Buffer {
+  const zero = { mode: 0o644, uid: 0, gid: 0, sizeBytes: 0, time: 0 };
+  return changedHeader(inPosix(Buffer.alloc(blockBytes)), { ...zero, ...fields });
+}
+
+/** A copy without what only GNU's older format knows: a prefix takes that place in POSIX. */
+export function inPosix(block: Buffer): Buffer {
+  const copy = Buffer.from(block);
+  copy.write('ustar\x0000', 257, 'latin1');
+  copy.fill(0, 345);
+  return changedHeader(copy, {});
+}
+
+function isPosix(block: Buffer): boolean {
+  return block.toString('latin1', 257, 263) === 'ustar\0';
+}
+
+function writeText(block: Buffer, start: number, length: number, value: string): void {
+  block.fill(0, start, start + length);
+  block.write(value, start, length, 'latin1');
+}
+
+/** In octal, or in GNU's way where that is too short. */
+function writeNumber(block: Buffer, start: number, length: number, value: number): void {
+  const digits = value.toString(8).padStart(length - 1, '0');
+  if (digits.length < length) {
+    block.write(`${digits}\0`, start, 'latin1');
+    return;
+  }
+  block.fill(0, start, start + length);
+  block.writeBigUInt64BE(BigInt(value), start + length - 8);
+  block.writeUInt8(block.readUInt8(start) | 0x80, start);
 }

@@ -4,7 +4,7 @@ import { AppError, messageOf } from '../errors.ts';
 import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import { helperName } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
-import { blockBytes, renamed } from './tar-header.ts';
+import { blockBytes, changedHeader } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 import { withResource } from './with-resource.ts';
 
@@ -88,7 +88,7 @@ async function setRoot(
   const name = `${folder.slice(1)}/`;
   const tar = Buffer.concat([
     ...root.slice(0, -1),
-    renamed(header, name),
+    changedHeader(header, { name }),
     Buffer.alloc(2 * blockBytes),
   ]);
   await runtime.putArchive(id, '/', Readable.from([tar]), signal);

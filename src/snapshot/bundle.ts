@@ -4,7 +4,13 @@ import { lstat, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
-import { decodeManifest, encodeManifest, manifestFileName, type Manifest } from './manifest.ts';
+import {
+  decodeManifest,
+  encodeManifest,
+  manifestFileName,
+  type Manifest,
+  type ManifestArchive,
+} from './manifest.ts';
 
 /** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
 export const sumsFileName = 'SHA256SUMS';
@@ -70,7 +76,9 @@ export async function openBundle(dir: string): Promise<Bundle> {
  *   `store-unavailable` for one that may not be read
  */
 export async function verifyArchives(
-  bundle: Bundle,
+  bundle: Pick<Bundle, 'dir'> & {
+    readonly manifest: { readonly volumes: readonly ManifestArchive[] };
+  },
   signal: AbortSignal,
   onRead: (bytes: number) => void = () => undefined,
 ): Promise<void> {

@@ -25,6 +25,19 @@ export function computeKey(parts: KeyParts): string {
   return `snapvol-${valueOf('engine')}-${valueOf('architecture')}-${hash.digest('hex').slice(0, 40)}`;
 }
 
+/**
+ * `NAME-YYYYMMDD-HHMMSS`, in UTC: one of many snapshots of the same thing. What a key may not have is `-` in it, and a
+ * name that is too long is cut.
+ */
+export function versionedKey(name: string, nowMs: number): string {
+  const time = new Date(nowMs).toISOString().replace(/\..*$/, '').replaceAll(/[-:]/g, '');
+  const ending = `-${time.replace('T', '-')}`;
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  const allowed = name.toWellFormed().replaceAll(/[,\u0000-\u001f\u007f]/g, '-');
+  // A cut may go through a character of two halves.
+  return `${allowed.slice(0, keyLimit - ending.length).replace(/[\ud800-\udbff]$/, '')}${ending}`;
+}
+
 /** Why `key` cannot be a key, or `undefined`. */
 export function keyProblem(key: string): string | undefined {
   if (key.length === 0) return 'is empty';
@@ -33,19 +46,6 @@ export function keyProblem(key: string): string | undefined {
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(key)) return 'has a control character';
   return undefined;
-}
-
-/**
- * `NAME-YYYYMMDD-HHMMSS` in UTC: the key of one of several snapshots of a name. What a key may not have becomes `-`, and
- * a name that is too long is cut.
- */
-export function versionedKey(name: string, nowMs: number): string {
-  const [date = '', time = ''] = new Date(nowMs).toISOString().split(/[T.]/);
-  const moment = `-${date.replaceAll('-', '')}-${time.replaceAll(':', '')}`;
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  const allowed = name.replaceAll(/[,\u0000-\u001f\u007f]/g, '-');
-  // Half of a surrogate pair, where the cut went through one, is no Unicode.
-  return `${allowed.slice(0, keyLimit - moment.length).toWellFormed()}${moment}`;
 }
 
 /** What differs between the parts of two snapshots, one line each: `image changed: postgres:16 -> postgres:17`. */

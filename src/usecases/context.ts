@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Owner } from '../runtime/labels.ts';
+import type { PlainArchiver } from '../runtime/plain-archiver.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
 import type { RunScript } from '../runtime/script.ts';
 import type { VolumeCopier } from '../runtime/volume-copier.ts';
@@ -23,6 +24,9 @@ export interface StoreTools extends Tools {
 
 /** For what only looks at stored snapshots: no container engine is needed. */
 export type SnapshotTools = Pick<StoreTools, 'store' | 'log' | 'clock' | 'scratchDir'>;
+
+/** For archives of other programs, in and out of snapshots: no container engine either. */
+export type ArchiveTools = SnapshotTools & { readonly archiver: PlainArchiver };
 
 /** Who runs, for labels and for the manifest. */
 export interface RunIdentity {

@@ -42,7 +42,7 @@ export async function storeBundle(
   });
 }
 
-export function keyTaken(key: string, storeName: string): AppError {
+function keyTaken(key: string, storeName: string): AppError {
   return new AppError('name-taken', `there is a snapshot ${key} in ${storeName} already`, {
     hint: `A snapshot never changes. Choose another key, or remove it with "snapvol rm ${key}"`,
   });

@@ -38,7 +38,7 @@ export async function quiesceWriters<T>(
   async function rest(at: number): Promise<T> {
     signal.throwIfAborted();
     const writer = writers[at];
-    if (!writer) return withHooks(tools, settings, copy, signal);
+    if (!writer) return copy();
     const { container, target, readiness } = writer;
     if (!container.running) {
       described.push(await describeEnded(tools, writer));
@@ -68,7 +68,8 @@ export async function quiesceWriters<T>(
     return quiesced.copied;
   }
 
-  const copied = await rest(0);
+  // What the first script writes to disk is looked at as well.
+  const copied = await withHooks(tools, settings, () => rest(0), signal);
   return { copied, writers: described, changedPorts };
 }
 
@@ -109,7 +110,7 @@ async function describeEnded({ runtime, log }: Tools, writer: VolumeWriter): Pro
 async function withHooks<T>(
   tools: Tools,
   { beforeCopy, afterCopy }: Pick<Settings, 'beforeCopy' | 'afterCopy'>,
-  copy: () => Promise<T>,
+  work: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
   // A cancelled copy needs the second one as well: whatever the first one locked must be released.
@@ -118,7 +119,7 @@ async function withHooks<T>(
     tools.log,
     async () => {
       await runHook(tools, 'before-copy', beforeCopy, signal);
-      return copy();
+      return work();
     },
     () => runHook(tools, 'after-copy', afterCopy, never),
   );

@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { docker } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { startResultsService, type ResultsService } from '../support/results-service/index.ts';
+import { startJob } from '../support/runner.ts';
+import { runningOf, startStack } from '../support/stack.ts';
+import { useScratch } from '../support/store-bundles.ts';
+
+// save/ and restore/ as a runner runs them, with GitHub's own cache client.
+
+const scratch = useScratch();
+
+let service: ResultsService;
+beforeAll(async () => {
+  service = await startResultsService();
+});
+afterAll(async () => {
+  await service.close();
+});
+
+describe('save/ and restore/', () => {
+  test('carry a compose project from one job to the next through the cache', async () => {
+    await using stack = await startStack();
+    const { project, volumes } = stack;
+    const key = `${project}-1`;
+    await using first = await startJob({ env: service.env });
+    const saved = await first.subStep('save', { key, 'compose-project': project });
+    expect(saved).toMatchObject({ exitCode: 0, errors: [] });
+    expect(saved.outputs).toMatchObject({ saved: 'true', reason: '', 'cache-primary-key': key });
+    expect(saved.outputs['snapshot-digest']).toMatch(/^[0-9a-f]{64}$/);
+    const sources = JSON.parse(saved.outputs['volumes'] ?? '') as { source: string }[];
+    expect(sources.map(({ source }) => source).sort()).toEqual(Object.values(volumes).sort());
+    expect(await runningOf(stack.containers)).toHaveLength(3);
+
+    // A key that is there is no reason to worry, nor to stop anything.
+    const again = await first.subStep('save', { key, 'compose-project': project });
+    expect(again).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(again.outputs).toMatchObject({ saved: 'false', reason: `${key} is there already` });
+
+    await docker('rm', '--force', '--volumes', ...stack.containers);
+    await docker('volume', 'rm', ...Object.values(volumes));
+    await using second = await startJob({ env: service.env });
+    const looked = await second.subStep('restore', { key, 'lookup-only': 'true' });
+    expect(looked.outputs).toMatchObject({ 'cache-hit': 'true', volumes: '[]' });
+    const prefixed = await second.subStep('restore', {
+      ...{ key: `${project}-2`, 'restore-keys': `${project}-` },
+    });
+    expect(prefixed).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(prefixed.outputs).toMatchObject({
+      ...{ 'cache-hit': 'false', 'cache-primary-key': `${project}-2`, 'cache-matched-key': key },
+      'snapshot-digest': saved.outputs['snapshot-digest'],
+    });
+    const labels = await docker('volume', 'inspect', '--format', '{{json .Labels}}', volumes.cache);
+    expect(JSON.parse(labels)).toMatchObject({ 'com.docker.compose.project': project });
+
+    const taken = await second.subStep('restore', { key });
+    expect(taken.exitCode).toBe(1);
+    expect(taken.errors.join()).toContain('exists and is not empty');
+    const replaced = await second.subStep('restore', { key, overwrite: 'true' });
+    expect(replaced).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(replaced.outputs['cache-hit']).toBe('true');
+    expect((await first.leftovers()).files).toEqual([]);
+    expect((await second.leftovers()).files).toEqual([]);
+  });
+
+  test('say what is wrong: a miss, a store that refuses, settings that cannot be', async () => {
+    const name = `lonely-${process.pid}`;
+    await docker('volume', 'create', name);
+    try {
+      const store = `file:${await scratch.folder('store')}`;
+      await using job = await startJob();
+      const miss = await job.subStep('restore', { key: 'none', store });
+      expect(miss).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+      expect(miss.outputs).toMatchObject({ 'cache-hit': 'false', 'cache-matched-key': '' });
+      const failed = await job.subStep('restore', { key: 'none', store, 'fail-on-miss': 'true' });
+      expect(failed).toMatchObject({ exitCode: 1 });
+      expect(failed.errors.join()).toContain('no snapshot to restore');
+
+      const save = { key: 'k', volumes: name, store };
+      const empty = await job.subStep('save', save);
+      expect(empty).toMatchObject({ exitCode: 0, errors: [] });
+      expect(empty.warnings.join()).toContain('it would be an empty snapshot');
+      expect(empty.outputs['saved']).toBe('false');
+      const strict = await job.subStep('save', { ...save, 'fail-on-save-error': 'true' });
+      expect(strict.exitCode).toBe(1);
+      const missing = await job.subStep('save', { ...save, volumes: 'no-such-volume' });
+      expect(missing.errors.join()).toContain('there is no volume named no-such-volume');
+      const overwrite = { ...save, store: 'actions-cache', overwrite: 'true' };
+      expect((await job.subStep('save', overwrite)).errors.join()).toContain('cannot overwrite');
+      const nothing = await job.subStep('save', { key: 'k', store });
+      expect(nothing.errors.join()).toContain('nothing to save');
+    } finally {
+      await docker('volume', 'rm', name);
+    }
+  });
+
+  test('a database that was started in the job is saved by its name, and a snapshot overwritten', async () => {
+    const store = `file:${await scratch.folder('store')}`;
+    await using job = await startJob();
+    const started = await job.step({
+      image: testImage('redis:7'),
+      name: 'c',
+      port: '0',
+      store,
+      save: 'false',
+    });
+    expect(started.exitCode).toBe(0);
+    const container = started.outputs['container'] ?? '';
+    await docker('exec', container, 'redis-cli', 'set', 'a', '1');
+    const saved = await job.subStep('save', { key: 'k', name: 'c', store });
+    expect(saved).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
+    await docker('exec', container, 'redis-cli', 'set', 'b', '2');
+    const again = await job.subStep('save', { key: 'k', name: 'c', store, overwrite: 'true' });
+    expect(again).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
+    expect(again.outputs['snapshot-digest']).not.toBe(saved.outputs['snapshot-digest']);
+    await started.post();
+    const hit = await job.step({
+      image: testImage('redis:7'),
+      name: 'c',
+      port: '0',
+      store,
+      key: 'k',
+    });
+    expect(hit.outputs['cache-hit']).toBe('true');
+    expect(await docker('exec', hit.outputs['container'] ?? '', 'redis-cli', 'get', 'b')).toBe('2');
+    await hit.post();
+  });
+});
