@@ -24,8 +24,11 @@ back() { mv -- "./$1" "$volume/"; }
 volume=$PWD
 if [ -d "$STAGING/new" ]; then
   mkdir -p "$STAGING/old"
-  [ -e "$STAGING/emptied" ] || touch -r "$STAGING/new" "$STAGING/time"
-  if [ ! -e "$STAGING/emptied" ]; then each away; : >"$STAGING/emptied"; fi
+  if [ ! -e "$STAGING/emptied" ]; then
+    touch -r "$STAGING/new" "$STAGING/time"
+    each away
+    : >"$STAGING/emptied"
+  fi
   ( cd "$STAGING/new" && each back )
   chown "$(stat -c %u:%g "$STAGING/new")" .
   chmod "$(stat -c %a "$STAGING/new")" .
