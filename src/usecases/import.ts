@@ -11,8 +11,8 @@ import { versionedKey } from '../snapshot/key.ts';
 import { formatVersion, type KeptVolume } from '../snapshot/manifest.ts';
 import { createdBy } from '../version.ts';
 import type { ArchiveTools } from './context.ts';
-import { checkedChoices, snapshotName, type Choice } from './import-choices.ts';
 import { requireKeyFree, storeBundle } from './destination.ts';
+import { checkedChoices, snapshotName, type Choice } from './import-choices.ts';
 
 /** A volume to be made of a folder of the archive. */
 export interface VolumeChoice {

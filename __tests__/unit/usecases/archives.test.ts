@@ -18,7 +18,7 @@ import {
   type ImportReport,
   type ImportRequest,
 } from '../../../src/usecases/import.ts';
-import { verifySnapshot } from '../../../src/usecases/stored.ts';
+import { verifySnapshot } from '../../../src/usecases/verify.ts';
 import { makeManifest } from '../../support/manifests.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
 import { useScratch } from '../../support/store-bundles.ts';
