@@ -254,6 +254,22 @@ describe('an archive is refused, and nothing is left', () => {
     }
   });
 
+  test('at once where it is no tar, however much would come', async () => {
+    let chunks = 0;
+    const text = Readable.from({
+      *[Symbol.iterator]() {
+        for (; chunks < 1000; chunks++) yield Buffer.alloc(1000, 'y\n');
+      },
+    });
+    const kept = archiver.keep({ label: 'yes', from: text }, join(dir, 'copy'), signal);
+    await expect(kept).rejects.toMatchObject({
+      ...{ code: 'copy-failed', message: expect.stringContaining('yes cannot be imported: not a') },
+    });
+    expect(chunks).toBeLessThan(100);
+    expect(text.destroyed).toBe(true);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   test('when it is cancelled while nothing comes', async () => {
     const controller = new AbortController();
     const from = new PassThrough();
