@@ -164,7 +164,7 @@ async function takeVolumes(
 
 function stripOf({ folder }: Choice, choices: readonly Choice[]): Strip {
   if (folder === undefined) return { kind: 'auto' };
-  const others = choices.flatMap((each) => each.folder ?? []).filter((each) => each !== folder);
+  const others = choices.flatMap((each) => (each.folder === folder ? [] : (each.folder ?? [])));
   return { kind: 'folder', folder, others };
 }
 

@@ -54,11 +54,11 @@ const folder = (name: string, ...others: string[]): Strip => ({
 async function take(
   source: ArchiveSource | Buffer,
   strip: Strip = auto,
-  with_ = archiver,
+  by = archiver,
 ): Promise<TakenArchive & { readonly file: string; readonly expected: ExpectedArchive }> {
   const file = join(dir, `${readdirSync(dir).length}.tar.zst`);
-  const from = Buffer.isBuffer(source) ? await with_.open(saved(source)) : source;
-  const taken = await with_.take(from, strip, file, { kind: 'zstd', level: 1 }, signal);
+  const from = Buffer.isBuffer(source) ? await by.open(saved(source)) : source;
+  const taken = await by.take(from, strip, file, { kind: 'zstd', level: 1 }, signal);
   return { ...taken, file, expected: { ...taken, compression: 'zstd' } };
 }
 
