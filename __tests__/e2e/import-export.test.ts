@@ -67,14 +67,10 @@ const newKey = (): string => `${prefix}-${++count}`;
 
 /** The new volume with what the only volume of a snapshot holds. */
 async function restored(key: string): Promise<string> {
-  const args = ['--volume', `${prefix}-${++count}`, '--image', images['GNU tar'], '--json'];
-  // A cast: docs/cli.md has the document.
-  const { volumes: made } = JSON.parse(await snapvol('restore', key, ...args)) as {
-    volumes: { volume: string }[];
-  };
-  const names = made.map(({ volume }) => volume);
-  volumes.push(...names);
-  return names[0] ?? '';
+  const volume = `${prefix}-${++count}`;
+  volumes.push(volume);
+  await snapvol('restore', key, '--volume', volume, '--image', images['GNU tar']);
+  return volume;
 }
 
 /** As recipes on the web have it: `docker run --rm -v VOLUME:/data -v $PWD:/backup IMAGE ...`. */
@@ -200,23 +196,26 @@ describe('archives of GNU tar with all that it can are imported', () => {
       expect(leftOut).toBeGreaterThan(0);
       expect(await treeIn(await restored(key))).toEqual(await treeIn(volume));
     }
+    // Each goes back to the name that it was given.
+    const names = [`${prefix}-data`, `${prefix}-config`] as const;
+    const choices = [`${names[0]}=/dbdata`, `${names[1]}=/config`].flatMap((each) => [
+      '--volume',
+      each,
+    ]);
     const key = newKey();
-    const both = [
-      '--volume',
-      'data-v=/dbdata',
-      '--volume',
-      'config-v=/config',
-      '--key',
-      key,
-      '--json',
-    ];
-    expect(JSON.parse(await snapvol('import', 'backup.tar', ...both))).toMatchObject({
+    expect(
+      JSON.parse(await snapvol('import', 'backup.tar', '--key', key, ...choices, '--json')),
+    ).toMatchObject({
       leftOut: 0,
       volumes: [
-        { name: 'data-v', mountPath: '/dbdata' },
-        { name: 'config-v', mountPath: '/config' },
+        { name: names[0], mountPath: '/dbdata' },
+        { name: names[1], mountPath: '/config' },
       ],
     });
+    volumes.push(...names);
+    await snapvol('restore', key, '--image', images['GNU tar']);
+    expect(await treeIn(names[0])).toEqual(await treeIn(data));
+    expect(await treeIn(names[1])).toEqual(await treeIn(config));
   });
 });
 

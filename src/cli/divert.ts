@@ -1,30 +1,31 @@
 import { Writable } from 'node:stream';
 
+/** Of the result alone, for one that is more than a text. */
+export type ResultStream = Writable & { readonly isTTY: boolean };
+
 /**
  * Runs `work` with what is written to stdout going to stderr. The clients of GitHub's services write lines for a runner
- * there, without asking, and stdout is for the result alone.
+ * there, without asking, and stdout is for the result alone: `work` is given the way there.
  */
-export async function withoutStdout<T>(work: () => Promise<T>): Promise<T> {
+export async function withoutStdout<T>(work: (result: ResultStream) => Promise<T>): Promise<T> {
   const { stdout, stderr } = process;
+  const result = resultStream(stdout.write.bind(stdout), stdout.isTTY);
   // As a rule there is none: the method is inherited.
   const own = Object.getOwnPropertyDescriptor(stdout, 'write');
   stdout.write = stderr.write.bind(stderr);
   try {
-    return await work();
+    return await work(result);
   } finally {
     if (own) Object.defineProperty(stdout, 'write', own);
     else Reflect.deleteProperty(stdout, 'write');
   }
 }
 
-/** The real stdout, also within {@link withoutStdout}: for a command whose result is a stream. */
-export function resultStream(): Writable & { readonly isTTY: boolean } {
-  const { stdout } = process;
+function resultStream(write: NodeJS.WriteStream['write'], isTTY: boolean): ResultStream {
   const stream = new Writable({
-    write(chunk: Buffer, encoding, done) {
-      // The method as it is inherited, whatever has been put before it.
-      Writable.prototype.write.call(stdout, chunk, encoding, done);
+    write(chunk: Buffer, _encoding, done) {
+      write(chunk, done);
     },
   });
-  return Object.assign(stream, { isTTY: stdout.isTTY });
+  return Object.assign(stream, { isTTY });
 }

@@ -65,7 +65,9 @@ async function outputOf(
     case 'command': {
       const run = runs[invocation.command.name];
       const { given } = invocation;
-      const view = await withoutStdout(() => run(given, readSurroundings(log), signal));
+      const view = await withoutStdout((result) =>
+        run(given, readSurroundings(log, result), signal),
+      );
       const exitCode = view.failure ? exitCodes[view.failure] : 0;
       return { text: json ? toJson(view.json) : view.text, exitCode };
     }

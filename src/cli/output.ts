@@ -1,7 +1,5 @@
 import type { AppError, ErrorCode } from '../errors.ts';
 import { formatBytes } from '../format.ts';
-import type { ExportReport } from '../usecases/export.ts';
-import type { ImportReport } from '../usecases/import.ts';
 import type { Removed } from '../usecases/remove.ts';
 import type { StartReport } from '../usecases/report.ts';
 import type { RecoverReport } from '../usecases/recover.ts';
@@ -114,20 +112,4 @@ export function restoreView(report: RestoreReport): View {
     mountPath ?? '?',
   ]);
   return { text: table(['VOLUME', 'HOLDS', 'SIZE', 'WAS MOUNTED AT'], rows), json: report };
-}
-
-export function importView(report: ImportReport): View {
-  const { key, volumes, snapshot, store, seconds } = report;
-  const names = volumes.map(({ name }) => name).join(', ');
-  return {
-    text: `imported ${names} as ${key} to ${store}: ${formatBytes(snapshot.sizeBytes)} in ${seconds.total} s`,
-    json: report,
-  };
-}
-
-/** Nothing where stdout is the archive. */
-export function exportView(report: ExportReport): View {
-  const { file, volume, key, sizeBytes, seconds } = report;
-  const text = `exported ${volume} of ${key} to ${file ?? ''}: ${formatBytes(sizeBytes)} in ${seconds.total} s`;
-  return { text: file === undefined ? '' : text, json: report };
 }

@@ -17,9 +17,9 @@ import {
 } from '../settings.ts';
 import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
-import { recover, repair } from '../usecases/recover.ts';
 import { exportVolume } from '../usecases/export.ts';
 import { importArchive } from '../usecases/import.ts';
+import { recover, repair } from '../usecases/recover.ts';
 import { restore } from '../usecases/restore.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
@@ -43,7 +43,7 @@ import {
 import { exportRequest, importRequest } from './archive-flags.ts';
 import type { Given } from './args.ts';
 import type { CommandName } from './commands.ts';
-import { resultStream } from './divert.ts';
+import * as archiveViews from './output-archives.ts';
 import { pruneView } from './output-prune.ts';
 import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
@@ -134,20 +134,21 @@ export const runs: Readonly<Record<CommandName, Run>> = {
       pruneView(await pruneSnapshots(tools, request, signal)),
     );
   },
+
   async import(given, around, signal) {
     const settings = copySettings(given, around);
-    const request = importRequest(given, settings, process.stdin);
+    const request = {
+      ...importRequest(given, settings, process.stdin),
+      provenance: from('import'),
+    };
     await using composed = await composeArchiveTools(around, settings.store);
-    const provenance = from('import');
-    return views.importView(
-      await importArchive(composed.tools, { ...request, provenance }, signal),
-    );
+    return archiveViews.importView(await importArchive(composed.tools, request, signal));
   },
 
   async export(given, around, signal) {
-    const request = exportRequest(given, resultStream());
+    const request = exportRequest(given, around.resultStream);
     await using composed = await composeArchiveTools(around, copySettings(given, around).store);
-    return views.exportView(await exportVolume(composed.tools, request, signal));
+    return archiveViews.exportView(await exportVolume(composed.tools, request, signal));
   },
 };
 

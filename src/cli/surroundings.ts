@@ -3,14 +3,17 @@ import { join } from 'node:path';
 
 import type { Surroundings } from '../compose.ts';
 import type { Log } from '../log.ts';
+import type { ResultStream } from './divert.ts';
 
 export interface CliSurroundings extends Surroundings {
   /** Where `--store` is not given. */
   readonly defaultStore: string;
+  /** Where a result goes that is more than a text. */
+  readonly resultStream: ResultStream;
 }
 
 /** All that is taken from the process, in one place. */
-export function readSurroundings(log: Log): CliSurroundings {
+export function readSurroundings(log: Log, resultStream: ResultStream): CliSurroundings {
   const { env } = process;
   return {
     log,
@@ -21,6 +24,7 @@ export function readSurroundings(log: Log): CliSurroundings {
     outputFd: 2,
     token: env['GH_TOKEN'] || env['GITHUB_TOKEN'] || undefined,
     defaultStore: defaultStore(env, homedir()),
+    resultStream,
   };
 }
 

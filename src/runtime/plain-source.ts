@@ -6,7 +6,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { AppError } from '../errors.ts';
 import { decompressor, type Codec } from './compression.ts';
 import type { ArchiveSource } from './plain-archiver.ts';
-import { blockBytes, isHeader } from './tar-header.ts';
+import { blockBytes, isHeader, isZero, notTar, readHeader } from './tar-header.ts';
 import { unusable } from './tar-path.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -53,7 +53,12 @@ function codecFor(head: Buffer, label: string, zstd: string | undefined): Codec 
   const magic = isHeader(head)
     ? undefined // a name may begin as anything
     : magics.find(({ begin }) => begin.test(head.toString('hex', 0, 8)));
-  if (magic === undefined) return { streams: [], finished: Promise.resolve() };
+  if (magic === undefined) {
+    // At once, and not after a disk was filled with what comes. Without any entry, it begins with its end mark.
+    if (head.length < blockBytes) throw notTar('it ends in the middle');
+    if (!isZero(head)) readHeader(head);
+    return { streams: [], finished: Promise.resolve() };
+  }
   const { name, program } = magic;
   if (name === 'gzip') {
     return { streams: [createGunzip({ chunkSize: 256 * 1024 })], finished: Promise.resolve() };

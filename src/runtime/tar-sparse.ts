@@ -73,15 +73,14 @@ export function readPaxSparse(records: readonly PaxRecord[]): {
   readonly realBytes: number;
   readonly segments: readonly Segment[] | 'in content';
 } {
-  const value = (key: string): string | undefined =>
+  const told = (key: string): string | undefined =>
     records.findLast((record) => record.key === `GNU.sparse.${key}`)?.value;
-  const realBytes = parseSize(value('realsize') ?? value('size') ?? '');
-  if (value('major') === '1' && value('minor') === '0')
-    return { realBytes, segments: 'in content' };
-  if (value('major') !== undefined && value('major') !== '0')
-    throw notTar('holes of an unknown format');
+  const realBytes = parseSize(told('realsize') ?? told('size') ?? '');
+  const major = told('major');
+  if (major === '1' && told('minor') === '0') return { realBytes, segments: 'in content' };
+  if (major !== undefined && major !== '0') throw notTar('holes of an unknown format');
   const numbers =
-    value('map')?.split(',') ??
+    told('map')?.split(',') ??
     records.flatMap(({ key, value }) =>
       /^GNU\.sparse\.(offset|numbytes)$/.test(key) ? [value] : [],
     );

@@ -11,8 +11,8 @@ import { versionedKey } from '../snapshot/key.ts';
 import { formatVersion, type KeptVolume } from '../snapshot/manifest.ts';
 import { createdBy } from '../version.ts';
 import type { ArchiveTools } from './context.ts';
-import { checkedChoices, snapshotName, type Choice } from './import-choices.ts';
 import { requireKeyFree, storeBundle } from './destination.ts';
+import { checkedChoices, snapshotName, type Choice } from './import-choices.ts';
 
 /** A volume to be made of a folder of the archive. */
 export interface VolumeChoice {
@@ -164,7 +164,7 @@ async function takeVolumes(
 
 function stripOf({ folder }: Choice, choices: readonly Choice[]): Strip {
   if (folder === undefined) return { kind: 'auto' };
-  const others = choices.flatMap((each) => each.folder ?? []).filter((each) => each !== folder);
+  const others = choices.flatMap((each) => (each.folder === folder ? [] : (each.folder ?? [])));
   return { kind: 'folder', folder, others };
 }
 

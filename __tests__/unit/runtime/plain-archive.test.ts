@@ -54,11 +54,11 @@ const folder = (name: string, ...others: string[]): Strip => ({
 async function take(
   source: ArchiveSource | Buffer,
   strip: Strip = auto,
-  with_ = archiver,
+  by = archiver,
 ): Promise<TakenArchive & { readonly file: string; readonly expected: ExpectedArchive }> {
   const file = join(dir, `${readdirSync(dir).length}.tar.zst`);
-  const from = Buffer.isBuffer(source) ? await with_.open(saved(source)) : source;
-  const taken = await with_.take(from, strip, file, { kind: 'zstd', level: 1 }, signal);
+  const from = Buffer.isBuffer(source) ? await by.open(saved(source)) : source;
+  const taken = await by.take(from, strip, file, { kind: 'zstd', level: 1 }, signal);
   return { ...taken, file, expected: { ...taken, compression: 'zstd' } };
 }
 
@@ -252,6 +252,22 @@ describe('an archive is refused, and nothing is left', () => {
         ...{ code: 'invalid-settings', message: expect.stringContaining(message) },
       });
     }
+  });
+
+  test('at once where it is no tar, however much would come', async () => {
+    let chunks = 0;
+    const text = Readable.from({
+      *[Symbol.iterator]() {
+        for (; chunks < 1000; chunks++) yield Buffer.alloc(1000, 'y\n');
+      },
+    });
+    const kept = archiver.keep({ label: 'yes', from: text }, join(dir, 'copy'), signal);
+    await expect(kept).rejects.toMatchObject({
+      ...{ code: 'copy-failed', message: expect.stringContaining('yes cannot be imported: not a') },
+    });
+    expect(chunks).toBeLessThan(100);
+    expect(text.destroyed).toBe(true);
+    expect(readdirSync(dir)).toEqual([]);
   });
 
   test('when it is cancelled while nothing comes', async () => {

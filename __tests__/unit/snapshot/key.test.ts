@@ -118,29 +118,3 @@ test('differences say what changed, came and went', () => {
     ),
   ).toEqual(['image changed: postgres:16 -> postgres:17', 'old removed: 1', 'new added: 2']);
 });
-
-describe('a key with a time', () => {
-  const nowMs = Date.UTC(2026, 10, 21, 9, 5, 7, 999);
-
-  test('is the name and the time in UTC', () => {
-    expect(versionedKey('shop', nowMs)).toBe('shop-20261121-090507');
-  });
-
-  test('has nothing of a name that a key may not have', () => {
-    expect(versionedKey('a,b\nc', nowMs)).toBe('a-b-c-20261121-090507');
-    expect(versionedKey('x'.repeat(600), nowMs)).toHaveLength(512);
-    expect(versionedKey('\u{1f418}'.repeat(300), nowMs).isWellFormed()).toBe(true);
-    expect(versionedKey('', nowMs)).toBe('-20261121-090507');
-  });
-
-  test('is valid, whatever the name', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 700 }), (name) => {
-        const key = versionedKey(name, nowMs);
-        expect(keyProblem(key)).toBeUndefined();
-        expect(key.isWellFormed()).toBe(true);
-        expect(key).toMatch(/-20261121-090507$/);
-      }),
-    );
-  });
-});
