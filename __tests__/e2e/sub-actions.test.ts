@@ -1,9 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { parse } from 'yaml';
 
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { startResultsService, type ResultsService } from '../support/results-service/index.ts';
-import { startJob } from '../support/runner.ts';
+import { startJob, type SubAction } from '../support/runner.ts';
 import { runningOf, startStack } from '../support/stack.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
@@ -19,7 +24,31 @@ afterAll(async () => {
   await service.close();
 });
 
+/** The inputs of the example in the README of a sub-action. */
+function exampleOf(name: SubAction): Readonly<Record<string, string>> {
+  const text = readFileSync(resolve(import.meta.dirname, '../..', name, 'README.md'), 'utf8');
+  const yaml = /<!-- example -->\n+```yaml\n([^]*?)```/.exec(text)?.[1] ?? '';
+  // A cast: what the example must look like is what this test is about.
+  const [step] = parse(yaml) as { uses: string; with: Record<string, string> }[];
+  expect(step?.uses).toBe(`snapvol/snapvol/${name}@v1`);
+  return step?.with ?? {};
+}
+
 describe('save/ and restore/', () => {
+  test('do what their READMEs show', async () => {
+    await using stack = await startStack('shop');
+    await using job = await startJob({ env: service.env });
+    const saved = await job.subStep('save', exampleOf('save'));
+    expect(saved).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
+    await docker('rm', '--force', '--volumes', ...stack.containers);
+    await docker('volume', 'rm', ...Object.values(stack.volumes));
+    const restored = await job.subStep('restore', exampleOf('restore'));
+    expect(restored).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    expect(restored.outputs['cache-hit']).toBe('true');
+    const volumes = JSON.parse(restored.outputs['volumes'] ?? '') as { volume: string }[];
+    expect(volumes.map(({ volume }) => volume).sort()).toEqual(Object.values(stack.volumes).sort());
+  });
+
   test('carry a compose project from one job to the next through the cache', async () => {
     await using stack = await startStack();
     const { project, volumes } = stack;

@@ -30,8 +30,9 @@ while :; do
     echo "$i" >>/cache/rows
 done`;
 
-export async function startStack(): Promise<Stack> {
-  const project = `stack-${randomBytes(4).toString('hex')}`;
+export async function startStack(
+  project = `stack-${randomBytes(4).toString('hex')}`,
+): Promise<Stack> {
   const [database, cache, client] = ['db', 'cache', 'client'].map((name) => `${project}-${name}-1`);
   if (!database || !cache || !client) throw new Error('a stack has three containers');
   const volumes = { database: `${project}_pg`, cache: `${project}_cache` };
