@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 
 import { connectDocker } from '../../src/runtime/docker.ts';
+import { place, thisProcess } from '../../src/process-identity.ts';
 import { helperImages } from '../../src/usecases/helper-images.ts';
+import { runCli } from '../support/cli.ts';
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { createRecordingLog } from '../support/recording-log.ts';
@@ -25,4 +27,21 @@ test('an image with nothing in it is made once, where no other is there, and goe
     expect(await made()).not.toBe('');
   }
   expect(await made()).toBe('');
+});
+
+test('one that a killed process has left is removed by recover, one of a living process stays', async () => {
+  const names = { dead: `snapvol-empty:${randomUUID()}`, alive: `snapvol-empty:${randomUUID()}` };
+  const purpose = { 'dev.snapvol.purpose': 'copy' };
+  const dead = { ...purpose, 'dev.snapvol.maker': `${place()} 999999999 1` };
+  await runtime.importEmptyImage(names.dead, dead);
+  await runtime.importEmptyImage(names.alive, { ...purpose, 'dev.snapvol.maker': thisProcess() });
+  try {
+    const { stdout } = await runCli(['recover']);
+    expect(stdout).toBe(`repaired: removed the empty image ${names.dead}\n`);
+    expect(await docker('images', '--quiet', names.dead)).toBe('');
+    expect(await docker('images', '--quiet', names.alive)).not.toBe('');
+  } finally {
+    await runtime.removeImage(names.dead);
+    await runtime.removeImage(names.alive);
+  }
 });

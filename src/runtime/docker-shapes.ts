@@ -46,6 +46,14 @@ export function labelFilter(labels: Labels): string {
   });
 }
 
+/** As a Dockerfile has it. */
+export function labelInstruction(labels: Labels): string {
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${JSON.stringify(name)}=${JSON.stringify(value)}`,
+  );
+  return `LABEL ${pairs.join(' ')}`;
+}
+
 export function envList(env: Readonly<Record<string, string>>): string[] {
   return Object.entries(env).map(([name, value]) => `${name}=${value}`);
 }

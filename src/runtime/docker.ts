@@ -19,13 +19,21 @@ import {
   envList,
   imageFacts,
   labelFilter,
+  labelInstruction,
+  labelsOf,
   typeInHeader,
   volumeInfo,
   withTag,
 } from './docker-shapes.ts';
 import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
 import { emptyTar } from './small-tar.ts';
-import type { ContainerRuntime, ContainerSpec, ContainerState, VolumeInfo } from './runtime.ts';
+import type {
+  ContainerRuntime,
+  ContainerSpec,
+  ContainerState,
+  Labels,
+  VolumeInfo,
+} from './runtime.ts';
 
 const execOutputLimitBytes = 64 * 1024;
 
@@ -165,16 +173,32 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
       return imageFacts(reference, await call(`read the image ${name}`, signal, inspect));
     },
 
-    async importEmptyImage(reference) {
+    async importEmptyImage(reference, labels) {
       const at = reference.lastIndexOf(':');
       await call(`make the image ${reference}`, undefined, async () => {
         const progress = await docker.importImage(emptyTar(), {
           repo: reference.slice(0, at),
           tag: reference.slice(at + 1),
+          changes: labelInstruction(labels),
         });
         await refuseFailure(progress);
       });
     },
+
+    listImages: (labels, signal) =>
+      call('list images', signal, async () => {
+        const images = await docker.listImages({
+          filters: labelFilter(labels),
+          ...abortable(signal),
+        } as object);
+        return images.flatMap(({ RepoTags, Labels }) =>
+          // Null for images without a name.
+          ((RepoTags as string[] | null) ?? []).map((reference) => ({
+            reference,
+            labels: labelsOf(Labels as Labels | null),
+          })),
+        );
+      }),
 
     async removeImage(reference) {
       await find(`remove the image ${reference}`, undefined, async () => {

@@ -120,6 +120,11 @@ export interface VolumeInfo extends VolumeDriver {
   readonly labels: Labels;
 }
 
+export interface NamedImage {
+  readonly reference: string;
+  readonly labels: Labels;
+}
+
 export interface ExecResult {
   readonly exitCode: number;
   /** stdout and stderr together, at most the last 64 KiB. */
@@ -142,7 +147,9 @@ export interface ContainerRuntime {
    * A new image with nothing in it, for containers that are never started. The engine chooses its architecture.
    * @param reference a name that no image has
    */
-  importEmptyImage(reference: string): Promise<void>;
+  importEmptyImage(reference: string, labels: Labels): Promise<void>;
+  /** Images that have a name and carry all of `labels`. */
+  listImages(labels: Labels, signal?: AbortSignal): Promise<readonly NamedImage[]>;
   /** The name goes; the image with its last one. Does nothing while a container uses it. */
   removeImage(reference: string): Promise<void>;
 

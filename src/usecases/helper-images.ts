@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { copyLabels } from '../runtime/labels.ts';
 import type { Tools } from './context.ts';
 
 /** Images for the containers that copy, and the one that was made for it, which goes when they are disposed of. */
@@ -42,7 +43,7 @@ export function helperImages(
       for (const candidate of candidates) {
         if (candidate && (await isUsable(candidate))) return candidate;
       }
-      if (!isMade) await runtime.importEmptyImage(empty);
+      if (!isMade) await runtime.importEmptyImage(empty, copyLabels({}));
       isMade = true;
       return empty;
     },

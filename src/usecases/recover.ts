@@ -62,6 +62,13 @@ export async function recover(
       return `removed the helper container ${name}`;
     });
   }
+  for (const { reference, labels } of await runtime.listImages(purposeLabels('copy'), signal)) {
+    if (!isOrphan(labels, `the image ${reference}`)) continue;
+    await attempt(reference, async () => {
+      await runtime.removeImage(reference);
+      return `removed the empty image ${reference}`;
+    });
+  }
 
   const suspended = (await runtime.listVolumes(purposeLabels('suspended'), signal))
     .map((note) => ({ note, suspension: readSuspension(note) }))
