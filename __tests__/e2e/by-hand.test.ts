@@ -11,6 +11,7 @@ import { writersOf } from '../../src/snapshot/contents.ts';
 import { decodeManifest, type Manifest } from '../../src/snapshot/manifest.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
+import { makeVolumesManifest } from '../support/manifests.ts';
 import { checksum, query, rowCount, seedScript } from '../support/postgres.ts';
 import { startJob } from '../support/runner.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
@@ -75,14 +76,23 @@ test('the page has every field of the manifest, and no other', () => {
   const documented = [...section.matchAll(/^\| `([\w.[\]]+)` +\|/gm)].map(
     ([, field = '']) => field,
   );
-  expect(documented.sort()).toEqual([...fieldsOf(manifest), 'keyParts'].sort());
+  const kept = makeVolumesManifest();
+  const origin = { type: 'bind', folder: '/srv/data' };
+  const fields = [manifest, kept, { volumes: [{ origin }] }].flatMap((each) => fieldsOf(each));
+  expect(documented.sort()).toEqual([...new Set([...fields, 'keyParts', 'writers'])].sort());
 });
 
-/** `image.id`, `volumes[].name`: what may have any names in it counts as one field. */
+/** Those that may have any names in them, or are those of a database once more. */
+const wholeFields = [
+  ...['provenance', 'volumes[].origin.options', 'volumes[].origin.labels'],
+  ...['writers[].image', 'writers[].consistency'],
+];
+
+/** `image.id`, `volumes[].name` */
 function fieldsOf(value: unknown, path = ''): string[] {
   if (Array.isArray(value) && typeof value[0] === 'object') return fieldsOf(value[0], `${path}[]`);
   const isRecord = typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!isRecord || path === 'provenance') return [path];
+  if (!isRecord || wholeFields.includes(path)) return [path];
   return Object.entries(value).flatMap(([name, inner]) =>
     fieldsOf(inner, path === '' ? name : `${path}.${name}`),
   );
