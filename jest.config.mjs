@@ -1,5 +1,5 @@
-// Three projects, from quick to real: `unit` needs nothing, `contract` and `e2e` need a container
-// engine and the images of script/test-images. A fourth, `official`, needs a registry: it is there
+// Four projects, from quick to real: `unit` needs nothing, `contract`, `killed` and `e2e` need a container
+// engine and the images of script/test-images. A fifth, `official`, needs a registry: it is there
 // only for who asks for it by name (--selectProjects official).
 const shared = {
   extensionsToTreatAsEsm: ['.ts'],
@@ -19,7 +19,7 @@ const project = (name, extra) => ({
 export default {
   testTimeout: 180_000,
   projects: [
-    ...['unit', 'contract', 'e2e'],
+    ...['unit', 'contract', 'killed', 'e2e'],
     ...process.argv.filter((argument) => argument === 'official'),
   ].map((name) => project(name)),
 };

@@ -7,8 +7,7 @@ import { query } from '../support/postgres.ts';
 import { runningOf, startStack, unfinishedWork, type Stack } from '../support/stack.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
-// Killed at any moment of a `save`: nothing of it stays but what the next command repairs. Here and not among the e2e
-// tests, of which several run at once: any of their commands would repair it.
+// Killed at any moment of a `save`: nothing of it stays but what the next command repairs.
 
 const scratch = useScratch();
 const kills = 20;
