@@ -15,7 +15,7 @@ import {
 
 type Raw = Readonly<Record<string, string>>;
 
-const context = { defaultStore: 'file:/s', cwd: '/work/shop' };
+const context = { defaultStore: 'file:/s', cwd: '/home/shop' };
 const parseSave = (raw: Raw) => parseSaveSettings(raw, context);
 const parseRestore = (raw: Raw) => parseRestoreSettings(raw, context);
 
@@ -62,7 +62,7 @@ describe('the settings of save', () => {
   test('take volumes by name, and folders relative to where it runs', () => {
     const volumes = 'shop_data\n  /srv/files/ \n./db\n.\n..\n../x\n.hidden\n\n';
     expect(parseSave({ volumes }).volumes).toEqual([
-      ...['shop_data', '/srv/files', '/work/shop/db', '/work/shop', '/work', '/work/x', '.hidden'],
+      ...['shop_data', '/srv/files', '/home/shop/db', '/home/shop', '/home', '/home/x', '.hidden'],
     ]);
   });
 
@@ -133,12 +133,12 @@ describe('the settings of restore', () => {
 
   test('take a volume by its name, and a folder relative to where it runs', () => {
     expect(parseRestore({ volume: 'x1' }).volume).toBe('x1');
-    expect(parseRestore({ volume: './x1/' }).volume).toBe('/work/shop/x1');
+    expect(parseRestore({ volume: './x1/' }).volume).toBe('/home/shop/x1');
     expect(parseRestore({ volume: '/srv/../srv/x' }).volume).toBe('/srv/x');
   });
 
   test('rename what the last "=" of a line parts', () => {
-    expect(renamed('a=b\n /srv/x = ./y \n\n')).toEqual({ a: 'b', '/srv/x': '/work/shop/y' });
+    expect(renamed('a=b\n /srv/x = ./y \n\n')).toEqual({ a: 'b', '/srv/x': '/home/shop/y' });
     expect(renamed('/srv/a=b=c')).toEqual({ '/srv/a=b': 'c' });
     const hostile = Object.entries(renamed('__proto__=x1') as object); // a cast: it is one
     expect(hostile).toEqual([['__proto__', 'x1']]);
