@@ -1,3 +1,3 @@
 // The library. The code is in bundle.js.
 import { loadLibrary } from './bundle.js';
-export const { AppError, composeArchiveTools, composeSnapshotTools, composeStore, composeStoreTools, composeTools, exportVolume, importArchive, inputNames, inspectSnapshot, isReplaceable, listSnapshots, parseSettings, parseStore, plainFormats, pruneSnapshots, removeSnapshot, requireNameFree, restore, save, silentLog, start, stop, verifySnapshot, verifySnapshots, version, versionedKey } = await loadLibrary();
+export const { AppError, composeArchiveTools, composeSnapshotTools, composeStore, composeStoreTools, composeTools, exportVolume, findSnapshot, importArchive, inputNames, inspectSnapshot, isReplaceable, listSnapshots, parseSettings, parseStore, plainFormats, pruneSnapshots, recover, removeSnapshot, requireNameFree, restore, save, saveVolumes, silentLog, start, stop, verifySnapshot, verifySnapshots, version, versionedKey } = await loadLibrary();

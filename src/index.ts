@@ -58,6 +58,13 @@ export { stop } from './usecases/stop.ts';
 export type { Removed } from './usecases/remove.ts';
 export { save, type SaveReport, type SaveRequest } from './usecases/save.ts';
 export {
+  saveVolumes,
+  type SavedVolume,
+  type SaveVolumesReport,
+  type SaveVolumesRequest,
+} from './usecases/save-volumes.ts';
+export { recover, type RecoverReport, type RecoverRequest } from './usecases/recover.ts';
+export {
   restore,
   type RestoredVolume,
   type RestoreReport,
@@ -73,6 +80,7 @@ export {
 export { exportVolume, type ExportReport, type ExportRequest } from './usecases/export.ts';
 export { plainFormats, type OutputTarget, type PlainFormat } from './runtime/plain-archiver.ts';
 export {
+  findSnapshot,
   inspectSnapshot,
   listSnapshots,
   removeSnapshot,

@@ -78,6 +78,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     const settings = parseSaveSettings({ ...given.values, ...nameOf(given) }, around);
     const { store, copy } = settings.copy;
     const wanted = saveRequest(settings);
+    if (wanted.login.password !== undefined) around.log.mask(wanted.login.password);
     await using composed = await composeRepaired(around, copy, store, signal);
     const { clock } = composed.tools;
     const key = settings.copy.key ?? versionedKey(wanted.name, clock.now());
