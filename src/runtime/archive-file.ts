@@ -95,7 +95,7 @@ export async function readArchive(
     return await readChecked(file, expected, sink, zstd, signal, onBytes);
   } catch (error) {
     sink.destroy();
-    if (isCorrupt(error) || signal.aborted) throw error;
+    if (signal.aborted) throw error;
     // Wrong bytes can make any side stumble over them first, but they are what has to be told.
     const sha256 = await sha256Of(file).catch(() => expected.sha256);
     if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
