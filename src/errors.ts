@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'snapshot-missing'
   | 'snapshot-corrupt'
   | 'snapshot-incompatible'
+  | 'snapshot-refused'
   | 'store-unavailable'
   | 'volume-taken'
   | 'volume-missing'

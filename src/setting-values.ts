@@ -1,6 +1,7 @@
 import type { Env } from './engines/engine.ts';
 import type { Compression } from './runtime/volume-copier.ts';
 import { keyProblem } from './snapshot/key.ts';
+import { provenanceNames, type ProvenanceRule } from './snapshot/acceptance.ts';
 import type { Sample } from './snapshot/sample.ts';
 
 // From the text of one input to what it means. Each throws an Error that says what is wrong with the text.
@@ -41,6 +42,28 @@ export function keyLines(value: string): string[] {
   if (keys.length > 9)
     throw new Error(`${keys.length} given, GitHub's cache takes at most 9 beside the key`);
   return keys;
+}
+
+export function digestText(value: string): string {
+  if (/^[0-9a-f]{64}$/.test(value)) return value;
+  throw new Error(
+    `"${value}" is not a digest: 64 digits of sha256, as in the output snapshot-digest`,
+  );
+}
+
+/** `NAME=PATTERN`, one a line. Several of one name: one of them has to match. */
+export function provenanceRules(value: string): ProvenanceRule[] {
+  const pairs = lines(value).map((line) => {
+    const at = line.indexOf('=');
+    const name = provenanceNames.find((each) => each === line.slice(0, Math.max(0, at)).trim());
+    const pattern = line.slice(at + 1).trim();
+    if (name !== undefined && pattern !== '') return { name, pattern };
+    throw new Error(`"${line}" is not NAME=PATTERN, NAME being ${provenanceNames.join(', ')}`);
+  });
+  return [...Map.groupBy(pairs, ({ name }) => name)].map(([name, those]) => ({
+    name,
+    patterns: those.map(({ pattern }) => pattern),
+  }));
 }
 
 export function portNumber(value: string): number {

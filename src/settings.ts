@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
 import { AppError, messageOf } from './errors.ts';
@@ -5,6 +7,7 @@ import { copyMethods, type Compression, type CopyMethod } from './runtime/volume
 import {
   absolutePath,
   databaseName,
+  digestText,
   durationMs,
   environment,
   extraVolumes,
@@ -15,6 +18,7 @@ import {
   parseCompression,
   parseOptions,
   portNumber,
+  provenanceRules,
   retentionDays,
   splitWords,
   text,
@@ -22,6 +26,7 @@ import {
   type ContainerOptions,
   type ExtraVolume,
 } from './setting-values.ts';
+import type { Acceptance } from './snapshot/acceptance.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
 import { artifactStoreName, parseStore, type StoreLocation } from './stores/location.ts';
 
@@ -43,6 +48,8 @@ export const inputNames = [
   'retention-days',
   'save',
   'fail-on-miss',
+  'expect-digest',
+  'require-provenance',
   'user',
   'password',
   'database',
@@ -101,6 +108,7 @@ export interface Settings extends CopySettings {
   readonly restoreKeys: readonly string[];
   readonly save: 'auto' | 'true' | 'false';
   readonly failOnMiss: boolean;
+  readonly acceptance: Acceptance;
   readonly credentials: Credentials;
   /** Host port; `undefined`: the container's own number, 0: any free one. */
   readonly port: number | undefined;
@@ -118,6 +126,8 @@ export interface SettingsContext {
   readonly defaultStore: string;
   /** Of GitHub's API. Only whether there is one matters here: a secret is no part of settings. */
   readonly token?: string | undefined;
+  /** OWNER/NAME of the job's. Folders of a host may be shared: each repository then has its own in them. */
+  readonly repository?: string | undefined;
 }
 
 /**
@@ -170,6 +180,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     restoreKeys: read('restore-keys', keyLines, []),
     save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
+    acceptance: readAcceptance(reader),
     credentials,
     port,
     network: read('network', text, undefined),
@@ -243,11 +254,19 @@ export function readCopySettings(reader: Reader, context: SettingsContext): Copy
   };
 }
 
+export function readAcceptance({ read }: Reader): Acceptance {
+  return {
+    digest: read('expect-digest', digestText, undefined),
+    provenance: read('require-provenance', provenanceRules, []),
+  };
+}
+
 function readStore(
   { read, problems }: Reader,
-  { defaultStore, token }: SettingsContext,
+  { defaultStore, token, repository }: SettingsContext,
 ): StoreLocation {
-  const store = read('store', parseStore, parseStore(defaultStore));
+  const given = read('store', parseStore, parseStore(defaultStore));
+  const store = given.kind === 'file' ? ofRepository(given, repository, problems) : given;
   const days = read('retention-days', retentionDays, undefined);
   if (store.kind !== 'artifact') {
     if (days !== undefined) problems.push('retention-days: only the store artifact has it');
@@ -259,6 +278,20 @@ function readStore(
     );
   }
   return days === undefined ? store : { ...store, retentionDays: days };
+}
+
+function ofRepository(
+  store: StoreLocation & { readonly kind: 'file' },
+  repository: string | undefined,
+  problems: string[],
+): StoreLocation {
+  if (repository === undefined) return store;
+  // As GitHub has its names: each is one segment of a path, and leads nowhere else.
+  if (/^[\w-]+\/(?!\.{1,2}$)[\w.-]+$/.test(repository)) {
+    return { ...store, dir: join(store.dir, repository) };
+  }
+  problems.push(`store: GITHUB_REPOSITORY is "${repository}", and not OWNER/NAME`);
+  return store;
 }
 
 export type Reader = ReturnType<typeof readerOf>;

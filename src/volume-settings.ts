@@ -2,11 +2,13 @@ import { resolve } from 'node:path';
 
 import {
   invalidSettings,
+  readAcceptance,
   readCopySettings,
   readerOf,
   type CopySettings,
   type SettingsContext,
 } from './settings.ts';
+import type { Acceptance } from './snapshot/acceptance.ts';
 import {
   databaseName,
   keyLines,
@@ -53,6 +55,8 @@ export const restoreInputNames = [
   'overwrite',
   'image',
   'fail-on-miss',
+  'expect-digest',
+  'require-provenance',
   'lookup-only',
 ] as const;
 
@@ -91,6 +95,7 @@ export interface RestoreSettings {
   readonly overwrite: boolean;
   readonly image: string | undefined;
   readonly failOnMiss: boolean;
+  readonly acceptance: Acceptance;
   readonly lookupOnly: boolean;
 }
 
@@ -151,6 +156,7 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
     overwrite: read('overwrite', trueOrFalse, false),
     image: read('image', text, undefined),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
+    acceptance: readAcceptance(reader),
     lookupOnly: read('lookup-only', trueOrFalse, false),
   };
   if (problems.length > 0) throw invalidSettings(problems);

@@ -13,7 +13,7 @@ import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { makeVolumesManifest } from '../support/manifests.ts';
 import { checksum, query, rowCount, seedScript } from '../support/postgres.ts';
-import { startJob } from '../support/runner.ts';
+import { startJob, storeOfJobs } from '../support/runner.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
 
 const run = promisify(execFile);
@@ -37,7 +37,7 @@ beforeAll(async () => {
   const { exitCode, outputs } = await job.step({ ...inputs, store: `file:${store}` });
   expect(exitCode).toBe(0);
   sum = await checksum(outputs['container'] ?? '');
-  bundle = join(store, '%53hop%3a%201');
+  bundle = join(storeOfJobs(store), '%53hop%3a%201');
   manifest = decodeManifest(await readFile(join(bundle, 'manifest.json'), 'utf8'));
 });
 afterAll(async () => {

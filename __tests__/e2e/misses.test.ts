@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { containerLog, purposesSince } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { query, sqlScript } from '../support/postgres.ts';
-import { nothing, startJob, type Inputs } from '../support/runner.ts';
+import { nothing, startJob, type Inputs, storeOfJobs } from '../support/runner.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
 
 /** What a snapshot holds tells who made it. */
@@ -25,12 +25,14 @@ const inputs: Inputs = {
 let scratch: ScratchFolder;
 /** Holds one snapshot, of major 18, under the key. */
 let original: string;
+let originalDigest: string;
 beforeAll(async () => {
   scratch = await createScratch();
   original = await scratch.folder('store');
   await using job = await startJob();
   const step = await job.step({ ...inputs, store: `file:${original}` });
   expect(step).toMatchObject({ exitCode: 0, warnings: [] });
+  originalDigest = step.outputs['snapshot-digest'] ?? '';
   await step.post();
 });
 afterAll(async () => {
@@ -68,8 +70,8 @@ describe('a snapshot that is damaged in the store', () => {
     {
       what: 'one wrong bit in the archive',
       damage: (dir: string) => flipBit(join(dir, 'data.tar.zst'), 0.5),
-      // zstd, or the tar stream that it breaks off, whichever is heard first.
-      reason: /^the snapshot cannot be used: .*(damaged|corruption|not a whole tar stream)/,
+      reason:
+        /^the snapshot cannot be used: the archive is damaged: sha256: \w+, its manifest says/,
     },
     {
       what: 'one wrong bit in the manifest',
@@ -88,7 +90,7 @@ describe('a snapshot that is damaged in the store', () => {
     },
   ])('is a warning and a miss: $what', async ({ damage, reason }) => {
     const store = await copyOfStore();
-    await damage(join(store, key));
+    await damage(join(storeOfJobs(store), key));
     await using job = await startJob();
     const step = await job.step({
       ...inputs,
@@ -139,7 +141,7 @@ test('a restored database that fails the check is a miss, and is seeded anew', a
 
 test('a damaged base snapshot is left aside: the seed starts from nothing', async () => {
   const store = await copyOfStore();
-  await flipBit(join(store, key, 'data.tar.zst'), 0.5);
+  await flipBit(join(storeOfJobs(store), key, 'data.tar.zst'), 0.5);
   await using job = await startJob();
   const step = await job.step({
     ...inputs,
@@ -161,6 +163,30 @@ test('a damaged base snapshot is left aside: the seed starts from nothing', asyn
     'restore-seconds': '',
   });
   expect(await makerOf(step.outputs['container'])).toBe('the second job');
+});
+
+test('uses only the snapshot of the expected digest, and from where the user wants it', async () => {
+  await using job = await startJob();
+  const wanted = {
+    ...{ ...inputs, store: `file:${original}`, 'fail-on-miss': 'true' },
+    'expect-digest': originalDigest,
+    'require-provenance': 'repository=acme/shop\nref=refs/heads/dev\nref=refs/heads/ma*',
+  };
+  const refused = await job.step({ ...wanted, 'expect-digest': '0'.repeat(64) });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.errors.join()).toContain(`is refused: its digest is ${originalDigest}`);
+  const foreign = await job.subStep('restore', {
+    ...{ key, store: `file:${original}`, volume: `never-made-${process.pid}` },
+    'require-provenance': 'repository=mallory/*',
+  });
+  expect(foreign.exitCode).toBe(1);
+  expect(foreign.errors).toEqual([
+    'the snapshot shop is refused: its repository is acme/shop, and "require-provenance" asks for mallory/*',
+  ]);
+  expect(await job.leftovers()).toEqual(nothing);
+  const hit = await job.step(wanted);
+  expect(hit).toMatchObject({ exitCode: 0, errors: [], outputs: { 'cache-hit': 'true' } });
+  await hit.post();
 });
 
 test('does not trust a database that had to be killed: nothing is saved, it is seeded once more', async () => {

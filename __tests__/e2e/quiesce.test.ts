@@ -8,7 +8,7 @@ import { runCli, useNames, type CliResult } from '../support/cli.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { checksum, query, seedScript, sqlScript } from '../support/postgres.ts';
-import { nothing, startJob, type Inputs } from '../support/runner.ts';
+import { nothing, startJob, type Inputs, storeOfJobs } from '../support/runner.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
 // Copies of databases that are stopped, paused or left running: what is kept, what is recorded, what is refused.
@@ -42,7 +42,7 @@ describe('pause', () => {
     const state = '{{.State.Status}} {{.RestartCount}}';
     expect(await docker('inspect', '--format', state, container)).toBe('running 0');
     expect(await containerLog(container)).toMatch(/init process complete[^]*ready to accept/);
-    expect(await consistencyIn(store)).toEqual({
+    expect(await consistencyIn(storeOfJobs(store))).toEqual({
       method: 'pause',
       exitCode: null,
       mark: 'pg_control: in production',
@@ -131,7 +131,7 @@ describe('pause', () => {
       const { container = '' } = step.outputs;
       expect(await docker('exec', container, 'redis-cli', 'get', 'item')).toBe('7');
     }
-    expect(await consistencyIn(store)).toMatchObject({
+    expect(await consistencyIn(storeOfJobs(store))).toMatchObject({
       method: 'pause',
       mark: 'append-only files',
     });
@@ -155,7 +155,7 @@ describe('none', () => {
       const { container = '' } = step.outputs;
       expect(await docker('exec', container, 'redis-cli', 'get', 'item')).toBe('7');
     }
-    expect(await consistencyIn(store)).toEqual({
+    expect(await consistencyIn(storeOfJobs(store))).toEqual({
       method: 'none',
       exitCode: null,
       mark: 'dump.rdb',
@@ -168,7 +168,7 @@ describe('none', () => {
       warnings: [expect.stringContaining('before-copy failed with exit code 3')],
     });
     expect(step.log).toContain('copied from 127.0.0.1');
-    expect(await readdir(store)).toEqual([key]);
+    expect(await readdir(storeOfJobs(store))).toEqual([key]);
   });
 
   test('refuses files that hold nothing of what the server holds', async () => {

@@ -5,7 +5,14 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { containerEvent } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { startResultsService } from '../support/results-service/index.ts';
-import { nothing, startJob, type Inputs, type Job, type StepOptions } from '../support/runner.ts';
+import {
+  nothing,
+  startJob,
+  type Inputs,
+  type Job,
+  type StepOptions,
+  storeOfJobs,
+} from '../support/runner.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
 
 const inputs: Inputs = { image: testImage('postgres:17'), port: '0', key: 'shop', seed: 'true' };
@@ -77,7 +84,9 @@ async function interrupted(job: Job, point: Point, signal: NodeJS.Signals) {
     { interrupt: { signal, when: point.when(job) } },
   );
   // What a killed process was just writing has another name, and the next one removes it.
-  const snapshots = (await readdir(store)).filter((name) => !name.startsWith('.tmp-'));
+  const snapshots = (await readdir(storeOfJobs(store)).catch(() => [])).filter(
+    (name) => !name.startsWith('.tmp-'),
+  );
   expect(snapshots).toEqual(point.stored);
   return step;
 }

@@ -91,6 +91,14 @@ export interface Leftovers extends Made {
   readonly files: readonly string[];
 }
 
+/** Of every job. */
+const repository = 'acme/shop';
+
+/** Where the jobs of a repository keep their snapshots in a folder that they are given as store. */
+export function storeOfJobs(dir: string): string {
+  return join(dir, repository);
+}
+
 export const nothing: Leftovers = { containers: [], volumes: [], files: [] };
 
 /** A job as GitHub's runner makes it: with its own folders, and steps that run the committed action. */
@@ -139,7 +147,7 @@ export async function startJob({
     GITHUB_EVENT_PATH: eventPath,
     GITHUB_JOB: 'test',
     GITHUB_REF: 'refs/heads/main',
-    GITHUB_REPOSITORY: 'acme/shop',
+    GITHUB_REPOSITORY: repository,
     GITHUB_RUN_ATTEMPT: '1',
     GITHUB_RUN_ID: runId,
     GITHUB_SHA: '5f2b1c9e1f0f4a8f9d4b0a7e6c3d2b1a09f8e7d6',

@@ -99,6 +99,25 @@ describe('settings', () => {
     });
   });
 
+  test('collect the patterns of one name of provenance: one of them has to match', () => {
+    const rules = 'ref = refs/heads/main\nrepository=acme/*\nref=refs/tags/a=b';
+    expect(makeSettings({ 'require-provenance': rules }).acceptance.provenance).toEqual([
+      { name: 'ref', patterns: ['refs/heads/main', 'refs/tags/a=b'] },
+      { name: 'repository', patterns: ['acme/*'] },
+    ]);
+  });
+
+  test('keep the repositories of a shared folder apart, and no others', () => {
+    const storeOf = (repository: string, store = 'file:/s') =>
+      parseSettings({ image: 'postgres', store }, { defaultStore: 'file:/d', repository }).store;
+    expect(storeOf('acme/shop')).toEqual({ kind: 'file', dir: '/s/acme/shop' });
+    expect(storeOf('acme/.github')).toEqual({ kind: 'file', dir: '/s/acme/.github' });
+    expect(storeOf('acme/shop', 'actions-cache')).toEqual({ kind: 'actions-cache' });
+    for (const odd of ['acme', 'acme/..', '../x', 'acme/a/b', '/x', 'acme/']) {
+      expect(() => storeOf(odd)).toThrow('and not OWNER/NAME');
+    }
+  });
+
   test('report all problems at once', () => {
     const problems = problemsOf({
       image: 'postgres',
@@ -130,6 +149,13 @@ describe('settings', () => {
     ['retention-days', '7', /only the store artifact has it/],
     ['save', 'yes', /not one of/],
     ['fail-on-miss', '1', /not one of true, false/],
+    ['expect-digest', 'sha256:abc', /64 digits of sha256/],
+    [
+      'require-provenance',
+      'branch=main',
+      /"branch=main" is not NAME=PATTERN, NAME being repository, ref/,
+    ],
+    ['require-provenance', 'ref=', /"ref=" is not NAME=PATTERN/],
     ['port', '-1', /not a port/],
     ['port', '65536', /not a port/],
     ['env', 'A=1\n2B=3', /not NAME=VALUE/],

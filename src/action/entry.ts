@@ -10,10 +10,10 @@ import { repair } from '../usecases/recover.ts';
 import { removeRun } from '../usecases/remove.ts';
 import { start } from '../usecases/start.ts';
 import { readInputs } from './inputs.ts';
-import { jobScope, phase, provenance, surroundings } from './phase.ts';
+import { jobScope, phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { setOutputs, writeSummary } from './report.ts';
 import { loadState, saveState } from './state.ts';
-import { untrustedReason } from './trust.ts';
+import { untrustedReason, warnOfReaders } from './trust.ts';
 
 /** How much of the database's log post prints. */
 const postLogLines = 50;
@@ -23,8 +23,7 @@ export async function main(): Promise<void> {
   await phase(async (signal) => {
     core.setOutput('cache-hit', 'false');
     const around = surroundings();
-    const { token } = around;
-    const settings = parseSettings(readInputs(), { defaultStore: 'actions-cache', token });
+    const settings = parseSettings(readInputs(), settingsContext(around));
     const who = identity(settings, around.cwd);
     saveState({ run: who.owner.run });
     await using composed = await composeStoreTools(around, settings.copy, settings.store);
@@ -32,6 +31,7 @@ export async function main(): Promise<void> {
     const report = await start(composed.tools, settings, who, signal);
     setOutputs(report);
     await writeSummary(report);
+    if (report.save.kind === 'saved') warnOfReaders(settings.store);
     core.info(
       `${report.outcome}: ${settings.name} serves at ${report.endpoint.host}:${report.endpoint.port}`,
     );

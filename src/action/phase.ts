@@ -4,6 +4,7 @@ import * as core from '@actions/core';
 
 import type { Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
+import type { VolumeSettingsContext } from '../volume-settings.ts';
 import { readToken } from './inputs.ts';
 import { actionsLog } from './log.ts';
 
@@ -45,6 +46,12 @@ export function surroundings(): Surroundings {
     outputFd: 1,
     token: readToken(),
   };
+}
+
+/** What the inputs are read with. */
+export function settingsContext({ cwd, token }: Surroundings): VolumeSettingsContext {
+  const repository = process.env['GITHUB_REPOSITORY'];
+  return { defaultStore: 'actions-cache', token, cwd, repository };
 }
 
 /** Databases that are started in one job have names of their own. */

@@ -12,15 +12,14 @@ import {
   type RestoreSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope, phase, surroundings } from './phase.ts';
+import { jobScope, phase, settingsContext, surroundings } from './phase.ts';
 
 /** The sub-action restore/. Its outputs are those of actions/cache/restore, and some more. */
 export async function restoreAction(): Promise<void> {
   await phase(async (signal) => {
     core.setOutput('cache-hit', 'false');
     const around = surroundings();
-    const context = { defaultStore: 'actions-cache', token: around.token, cwd: around.cwd };
-    const settings = parseRestoreSettings(readNamed(restoreInputNames), context);
+    const settings = parseRestoreSettings(readNamed(restoreInputNames), settingsContext(around));
     const { key, store, copy } = settings.copy;
     if (key === undefined)
       throw new AppError('invalid-settings', 'key: give the key of the snapshot');

@@ -14,8 +14,8 @@ import {
   type SaveSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope, phase, provenance, surroundings } from './phase.ts';
-import { untrustedReason } from './trust.ts';
+import { jobScope, phase, provenance, settingsContext, surroundings } from './phase.ts';
+import { untrustedReason, warnOfReaders } from './trust.ts';
 
 /** What the step reports; JSON where it is a list. */
 interface Outcome {
@@ -46,15 +46,16 @@ export async function saveAction(): Promise<void> {
   await phase(async (signal) => {
     core.setOutput('saved', 'false');
     const around = surroundings();
-    const context = { defaultStore: 'actions-cache', token: around.token, cwd: around.cwd };
-    const settings = parseSaveSettings(readNamed(saveInputNames), context);
+    const settings = parseSaveSettings(readNamed(saveInputNames), settingsContext(around));
     const { key, store, copy } = settings.copy;
     if (key === undefined)
       throw new AppError('invalid-settings', 'key: give the key of the snapshot');
     if (settings.login.password !== undefined) around.log.mask(settings.login.password);
     await using composed = await composeStoreTools(around, copy, store);
     await repair(composed.tools, signal);
-    setOutputs(key, await saveIfWanted(composed.tools, settings, key, signal));
+    const outcome = await saveIfWanted(composed.tools, settings, key, signal);
+    setOutputs(key, outcome);
+    if (outcome.saved) warnOfReaders(store);
   }, core.setFailed);
 }
 

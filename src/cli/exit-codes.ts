@@ -21,6 +21,7 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'store-unavailable': 17,
   'hook-failed': 18,
   'volume-missing': 19,
+  'snapshot-refused': 21,
   /** As a shell has it for a process that SIGINT ended. */
   cancelled: 130,
 };

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 import { secondsSince } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import { refusal, type Acceptance } from '../snapshot/acceptance.ts';
 import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
 import type { Found } from '../stores/store.ts';
@@ -17,6 +19,7 @@ export interface RestoreRequest extends RestoreWishes {
   /** Of the helper container that copies; `undefined`: the images that the snapshot was made with. */
   readonly image: string | undefined;
   readonly scope: string;
+  readonly acceptance: Acceptance;
 }
 
 export interface RestoreReport {
@@ -42,7 +45,7 @@ export interface RestoredVolume {
 /**
  * Fills volumes with what a snapshot holds. All or nothing: after a failure no new one is left, and those that were there
  * hold what they held. New volumes belong to the user: neither `stop` nor any cleaning up ever removes them.
- * @throws `snapshot-missing` when it has gone since it was found; `invalid-settings`; `volume-taken` for one that holds
+ * @throws `snapshot-missing` when it has gone since it was found; `snapshot-refused`; `invalid-settings`; `volume-taken` for one that holds
  *   something or is in use; `snapshot-corrupt`, `copy-failed`
  */
 export async function restore(
@@ -55,6 +58,10 @@ export async function restore(
   const startMs = clock.now();
   const bundle = await loadBundle(tools, found, signal);
   if (!bundle) throw snapshotGone(found.key);
+  const refused = refusal(bundle, request.acceptance);
+  if (refused !== undefined) {
+    throw new AppError('snapshot-refused', `the snapshot ${found.key} is refused: ${refused}`);
+  }
   const { manifest, digest } = bundle;
   const targets = planTargets(manifest, request);
   await warnOfArchitecture(tools, manifest);

@@ -2,6 +2,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, explain } from '../errors.ts';
+import type { Settings } from '../settings.ts';
+import { refusal } from '../snapshot/acceptance.ts';
 import { openBundle, type Bundle } from '../snapshot/bundle.ts';
 import { misfit } from '../snapshot/compatibility.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
@@ -35,7 +37,7 @@ export type Search =
 export async function searchSnapshot(
   tools: StoreTools,
   plan: Plan,
-  restoreKeys: readonly string[],
+  { restoreKeys, acceptance }: Pick<Settings, 'restoreKeys' | 'acceptance'>,
   explainMiss: () => Promise<string>,
   signal: AbortSignal,
 ): Promise<Search> {
@@ -52,20 +54,19 @@ export async function searchSnapshot(
       return { kind: 'none', reason, occupied: false };
     }
     const { manifest } = bundle;
-    const reason =
+    const refused = refusal(bundle, acceptance);
+    const unfit =
       manifest.kind === 'database'
         ? (misfit(manifest, plan.target) ??
           (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
         : 'it holds volumes, not a database that snapvol has started';
-    if (manifest.kind === 'database' && reason === undefined) {
+    if (manifest.kind === 'database' && (refused ?? unfit) === undefined) {
       return { kind: 'found', bundle: { ...bundle, manifest }, exact: found.exact, occupied };
     }
     await rm(bundle.dir, { recursive: true });
-    return {
-      kind: 'none',
-      reason: `the snapshot ${found.key} does not fit: ${reason}`,
-      occupied,
-    };
+    const reason = `the snapshot ${found.key} ${refused === undefined ? `does not fit: ${unfit}` : `is refused: ${refused}`}`;
+    if (refused !== undefined) log.warn(reason);
+    return { kind: 'none', reason, occupied };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;

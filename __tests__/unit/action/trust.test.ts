@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
 import type { StoreLocation } from '../../../src/stores/location.ts';
-import { untrustedReason } from '../../../src/action/trust.ts';
+import { isReadableByAll, untrustedReason } from '../../../src/action/trust.ts';
 
 const cache: StoreLocation = { kind: 'actions-cache' };
 const folder: StoreLocation = { kind: 'file', dir: '/s' };
@@ -28,22 +28,43 @@ const from = (repository: string | null) => ({
   pull_request: { head: { repo: repository === null ? null : { full_name: repository } } },
 });
 
-test.each(['push', 'schedule', 'workflow_dispatch', 'merge_group'])('%s is trusted', (event) => {
-  expect(untrustedReason(environment(event), cache)).toBeUndefined();
-});
-
-test.each(['pull_request_target', 'issue_comment', 'workflow_run'])(
-  '%s is not trusted',
+test.each(['push', 'schedule', 'workflow_dispatch', 'merge_group', 'release'])(
+  '%s is trusted',
   (event) => {
-    expect(untrustedReason(environment(event), cache)).toContain(event);
+    expect(untrustedReason(environment(event), cache)).toBeUndefined();
+    expect(untrustedReason(environment(event), folder)).toBeUndefined();
   },
 );
 
-test('a pull request from elsewhere may not write to a folder, which has no scope of its own', () => {
-  const reason = (source: string | null, store: StoreLocation) =>
-    untrustedReason(environment('pull_request', from(source)), store);
-  expect(reason('acme/shop', folder)).toBeUndefined();
-  expect(reason('mallory/shop', folder)).toContain('mallory/shop');
-  expect(reason(null, folder)).toContain('gone');
-  expect(reason('mallory/shop', cache)).toBeUndefined();
+test('outside of GitHub there is nothing to distrust', () => {
+  expect(untrustedReason({}, folder)).toBeUndefined();
+});
+
+test.each([
+  ...['pull_request_target', 'issue_comment', 'workflow_run', 'issues', 'discussion_comment'],
+  ...['gollum', 'watch', 'fork', 'an_event_of_tomorrow'],
+])('%s is not trusted', (event) => {
+  expect(untrustedReason(environment(event), cache)).toContain(event);
+});
+
+test.each(['pull_request', 'pull_request_review'])(
+  '%s from elsewhere may not write to a folder, which has no scope of its own',
+  (event) => {
+    const reason = (source: string | null, store: StoreLocation) =>
+      untrustedReason(environment(event, from(source)), store);
+    expect(reason('acme/shop', folder)).toBeUndefined();
+    expect(reason('mallory/shop', folder)).toContain('mallory/shop');
+    expect(reason(null, folder)).toContain('gone');
+    expect(reason('mallory/shop', cache)).toBeUndefined();
+  },
+);
+
+test('what a public repository stores with GitHub can be read by anybody', () => {
+  const readable = (isPrivate: boolean | undefined, store: StoreLocation) =>
+    isReadableByAll(environment('push', { repository: { private: isPrivate } }), store);
+  expect(readable(false, cache)).toBe(true);
+  expect(readable(true, cache)).toBe(false);
+  expect(readable(undefined, cache)).toBe(false);
+  expect(readable(false, folder)).toBe(false);
+  expect(isReadableByAll({}, cache)).toBe(false);
 });
