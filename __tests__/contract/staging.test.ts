@@ -230,7 +230,7 @@ describe('a volume is fresh', () => {
   /** A volume with what the image has there, as the engine copies it for a container. */
   async function copiedUp(change = ''): Promise<string> {
     const volume = await bench.volume();
-    await docker('rm', await docker('create', '--volume', `${volume}:${at}`, gnu));
+    await docker('rm', '--volumes', await docker('create', '--volume', `${volume}:${at}`, gnu));
     await bench.run(volume, change);
     return volume;
   }

@@ -199,7 +199,7 @@ async function rowsIn(volume: string): Promise<string> {
     const ask = `until psql -U postgres -Atc '${countItems}' 2>/dev/null; do :; done`;
     return await docker('exec', container, 'timeout', '60', 'sh', '-c', ask);
   } finally {
-    await docker('rm', '--force', container);
+    await docker('rm', '--force', '--volumes', container);
   }
 }
 

@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  if (containers.length > 0) await docker('rm', '--force', ...containers.splice(0));
+  if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers.splice(0));
   if (volumes.length > 0) await docker('volume', 'rm', '--force', ...volumes.splice(0));
 });
 

@@ -270,7 +270,7 @@ describe('a started database', () => {
     const format = '{{json .Config.Labels}}';
     const labels = JSON.parse(await docker('inspect', '--format', format, original)) as object;
     const volume = await docker('inspect', '--format', '{{(index .Mounts 0).Name}}', original);
-    await docker('rm', '--force', original);
+    await docker('rm', '--force', '--volumes', original);
     const container = await docker(
       ...['run', '--detach', '--rm', '--volume', `${volume}:/var/lib/postgresql/data`],
       ...Object.entries(labels).flatMap(([label, value]) => ['--label', `${label}=${value}`]),
@@ -286,7 +286,7 @@ describe('a started database', () => {
     expect(await docker('inspect', '--format', '{{.State.Running}}', container)).toBe('true');
     const paused = await snapvol('save', name, '--key', key, '--quiesce', 'pause');
     expect(paused).toMatchObject({ exitCode: 0 });
-    await docker('rm', '--force', container);
+    await docker('rm', '--force', '--volumes', container);
   });
 
   test('of Redis that has ended is not saved: nobody knows whether it wrote its keys', async () => {

@@ -167,7 +167,7 @@ describe('a stack of three containers', () => {
       expect(await redisCli(`${other}-cache`, 'get', 'n')).toBe(await redisCli(cache, 'get', 'n'));
       expect(Number(await countedRows(client))).toBeGreaterThan(counted);
     } finally {
-      await docker('rm', '--force', `${other}-db`, `${other}-cache`);
+      await docker('rm', '--force', '--volumes', `${other}-db`, `${other}-cache`);
       await docker('volume', 'rm', `${other}_pg`, `${other}_cache`);
     }
   });
@@ -201,7 +201,7 @@ describe('a stack of three containers', () => {
     expect(await runningOf(stack.containers)).toHaveLength(3);
 
     // Somebody who does not listen to SIGTERM is killed: what it had open is not to be trusted.
-    await docker('rm', '--force', client);
+    await docker('rm', '--force', '--volumes', client);
     const stubborn = [
       '--name',
       client,
@@ -225,7 +225,7 @@ describe('a stack of three containers', () => {
       stderr: expect.stringContaining(`docker unpause ${client}`),
     });
     await docker('unpause', client);
-    await docker('rm', '--force', client);
+    await docker('rm', '--force', '--volumes', client);
 
     const pause = await save('--container', database, '--key', 'e', '--quiesce', 'pause');
     expect(pause).toMatchObject({ exitCode: 0 });
@@ -271,7 +271,7 @@ test('what cannot be saved is told before anything is stopped', async () => {
     }
     expect(await docker('inspect', '--format', '{{.State.StartedAt}}', name)).toBe(startedAt);
   } finally {
-    await docker('rm', '--force', '--volumes', name);
+    await docker('rm', '--force', '--volumes', '--volumes', name);
   }
 });
 
@@ -309,6 +309,6 @@ test('a Redis whose password nobody tells is not stopped; with it, it is saved',
       '1',
     );
   } finally {
-    await docker('rm', '--force', '--volumes', name);
+    await docker('rm', '--force', '--volumes', '--volumes', name);
   }
 });

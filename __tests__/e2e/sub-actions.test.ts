@@ -40,7 +40,7 @@ describe('save/ and restore/', () => {
     await using job = await startJob({ env: service.env });
     const saved = await job.subStep('save', exampleOf('save'));
     expect(saved).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
-    await docker('rm', '--force', '--volumes', ...stack.containers);
+    await docker('rm', '--force', '--volumes', '--volumes', ...stack.containers);
     await docker('volume', 'rm', ...Object.values(stack.volumes));
     const restored = await job.subStep('restore', exampleOf('restore'));
     expect(restored).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
@@ -67,7 +67,7 @@ describe('save/ and restore/', () => {
     expect(again).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
     expect(again.outputs).toMatchObject({ saved: 'false', reason: `${key} is there already` });
 
-    await docker('rm', '--force', '--volumes', ...stack.containers);
+    await docker('rm', '--force', '--volumes', '--volumes', ...stack.containers);
     await docker('volume', 'rm', ...Object.values(volumes));
     await using second = await startJob({ env: service.env });
     const looked = await second.subStep('restore', { key, 'lookup-only': 'true' });

@@ -349,7 +349,7 @@ describe('volumes', () => {
       '--overwrite',
     );
     expect(inUse).toContain('in use');
-    await docker('rm', '--force', user);
+    await docker('rm', '--force', '--volumes', user);
   });
 
   test('are filled by one restore at a time', async () => {
