@@ -28,6 +28,11 @@ export interface ErrorContext {
   readonly hint?: string;
   /** Longer evidence, shown below the message: a log tail, every problem of a settings object. */
   readonly details?: readonly string[];
+  /**
+   * Another try may go better, though not sooner than in so many milliseconds. Absent where it would not, for all that
+   * is known, or where nothing but other tries have led to this error.
+   */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The one error class. `message` says what failed and which thing; `hint` what to do next. */
@@ -36,12 +41,14 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: readonly string[];
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
     this.hint = context.hint;
     this.details = context.details ?? [];
+    this.retryAfterMs = context.retryAfterMs;
   }
 }
 

@@ -41,6 +41,7 @@ export const inputNames = [
   'restore-keys',
   'store',
   'retention-days',
+  'store-timeout',
   'save',
   'fail-on-miss',
   'user',
@@ -247,7 +248,11 @@ function readStore(
   { read, problems }: Reader,
   { defaultStore, token }: SettingsContext,
 ): StoreLocation {
-  const store = read('store', parseStore, parseStore(defaultStore));
+  const timeoutMs = read('store-timeout', durationMs, undefined);
+  const store: StoreLocation = {
+    ...read('store', parseStore, parseStore(defaultStore)),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  };
   const days = read('retention-days', retentionDays, undefined);
   if (store.kind !== 'artifact') {
     if (days !== undefined) problems.push('retention-days: only the store artifact has it');

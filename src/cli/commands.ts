@@ -71,6 +71,10 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
   },
   'retention-days': { value: 'DAYS', about: "artifact: how long it is kept (the repository's)" },
+  'store-timeout': {
+    value: 'TIME',
+    about: 'how long one look-up, load or save may take (10m; file:DIR 24 hours)',
+  },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   user: { value: 'USER', about: "user that the database is made with (the engine's)" },
@@ -108,6 +112,8 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
 };
+
+const storeFlags = ['store', 'store-timeout'] as const;
 
 function flags(...names: readonly InputName[]): Flag[] {
   return names.map((name) => ({ name, ...inputs[name] }));
@@ -183,7 +189,7 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
+      ...flags(...storeFlags, 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',
@@ -218,7 +224,7 @@ export const commands: readonly Command[] = [
         value: 'IMAGE',
         about: "image of the helper container that copies (the snapshot's own)",
       },
-      ...flags('store', 'copy'),
+      ...flags(...storeFlags, 'copy'),
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },
@@ -243,7 +249,7 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'list the snapshots of a store, newest first',
     notes: 'With NAME only those of this name. Only file:DIR can list.',
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol list',
   },
   {
@@ -251,7 +257,7 @@ export const commands: readonly Command[] = [
     argument: key,
     about: 'show what a snapshot says of itself',
     notes: `${prefix} With --json the whole manifest.`,
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol inspect shop-before-migration',
   },
   {
@@ -268,7 +274,7 @@ export const commands: readonly Command[] = [
         value: 'N|P%',
         about: 'only so many of them, drawn at random: 3, or 20% (all)',
       },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol verify --sample 20%',
   },
@@ -279,7 +285,7 @@ export const commands: readonly Command[] = [
     notes:
       'KEY may be shortened to a beginning that no other key has. A name that has several snapshots is refused, and ' +
       'their keys are shown. Only file:DIR can remove.',
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol rm shop-before-migration',
   },
   {
@@ -307,7 +313,7 @@ export const commands: readonly Command[] = [
         about: 'a name or key, * stands for any characters: its newest whole snapshot stays',
       },
       { name: 'dry-run', about: 'only show what would be removed' },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
   },
@@ -339,7 +345,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'mount-path', value: '/PATH', about: 'where the volume was mounted (/PREFIX)' },
       { name: 'image', value: 'IMAGE', about: 'image of the container that it was mounted in' },
-      ...flags('store', 'compression'),
+      ...flags(...storeFlags, 'compression'),
     ],
     example: 'snapvol import backup.tar.gz --key shop-from-backup --volume shop_data',
   },
@@ -369,7 +375,7 @@ export const commands: readonly Command[] = [
         about: 'tar, tar.gz or tar.zst (as FILE ends, else tar.gz)',
       },
       { name: 'force', about: 'replace FILE if it exists' },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol export shop-before-migration --output backup.tar.gz',
   },
