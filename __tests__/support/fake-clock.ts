@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import type { Clock } from '../../src/clock.ts';
+import { systemClock, type Clock } from '../../src/clock.ts';
 
 interface Sleeper {
   readonly dueMs: number;
@@ -53,6 +53,14 @@ export class FakeClock implements Clock {
     }
   }
 
+  /** Time goes on to the next alarm, if there is one. */
+  wakeNext(): void {
+    const [next] = [...this.#sleepers].sort((a, b) => a.dueMs - b.dueMs);
+    if (next === undefined) return;
+    this.#elapsedMs = Math.max(this.#elapsedMs, next.dueMs);
+    next.wake();
+  }
+
   /** How `work`, which waits for nothing but this clock, ends: whenever all sleep, time goes on to the next alarm. */
   async run<T>(work: Promise<T>): Promise<T> {
     const settled = new AbortController();
@@ -62,11 +70,14 @@ export class FakeClock implements Clock {
     work.then(settle, settle);
     while (!settled.signal.aborted) {
       await nextTurn(); // what was woken last may go to sleep again
-      const [next] = [...this.#sleepers].sort((a, b) => a.dueMs - b.dueMs);
-      if (next === undefined) continue;
-      this.#elapsedMs = Math.max(this.#elapsedMs, next.dueMs);
-      next.wake();
+      this.wakeNext();
     }
     return work;
   }
 }
+
+/** Real time, in which pauses are a hundred times as short. */
+export const hastyClock: Clock = {
+  ...systemClock,
+  sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+};
