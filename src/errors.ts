@@ -29,8 +29,8 @@ export interface ErrorContext {
   /** Longer evidence, shown below the message: a log tail, every problem of a settings object. */
   readonly details?: readonly string[];
   /**
-   * Another try may go better, though not sooner than in so many milliseconds. Absent where it would not, for all that
-   * is known, or where nothing but other tries have led to this error.
+   * Another try may go better, though not sooner than in so many milliseconds. Absent where it would not, and where
+   * enough was tried already.
    */
   readonly retryAfterMs?: number | undefined;
 }

@@ -137,6 +137,23 @@ describe('an engine that cannot be reached', () => {
     );
   });
 
+  test('because it hangs while a container is waited for, which may take long', async () => {
+    let questions = 0;
+    await using engine = await startFakeEngine((request, response) => {
+      if (request.method === 'POST') {
+        response.flushHeaders();
+        return;
+      }
+      questions += 1;
+      if (questions < 3) response.end('{}');
+    });
+    await expect(connectTo(engine.host, short).waitForExit('x')).rejects.toMatchObject({
+      code: 'docker-unreachable',
+      message: 'the container engine did not answer GET /containers/x/json within 0.3 s',
+    });
+    expect(questions).toBe(3);
+  });
+
   test('but not because an upload is slow', async () => {
     await using engine = await startFakeEngine((request, response) => {
       request.resume().on('end', () => response.end());

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 
-import { ageSeconds, secondsSince } from '../../src/clock.ts';
+import { ageSeconds, secondsSince, systemClock } from '../../src/clock.ts';
 import { silentLog } from '../../src/index.ts';
 import { waitUntilReady } from '../../src/runtime/health.ts';
 import type { ContainerRuntime, ContainerState } from '../../src/runtime/runtime.ts';
@@ -37,6 +37,12 @@ test('a wall clock that somebody sets changes no deadline and no duration', asyn
     message: 'the container db was started again and is not healthy after 30 s',
   });
   expect(secondsSince(clock, startMs)).toBe(60);
+});
+
+test('moments are whole milliseconds: an AbortSignal takes no others for a time-out', () => {
+  const startMs = systemClock.monotonicMs();
+  expect(Number.isInteger(startMs)).toBe(true);
+  expect(systemClock.monotonicMs()).toBeGreaterThanOrEqual(startMs);
 });
 
 test('ages are told by the wall clock', () => {

@@ -71,14 +71,31 @@ export async function refuseFailure(progress: NodeJS.ReadableStream): Promise<vo
 }
 
 /**
- * The exit code of a container, once it has ended. The engine sends the head of its answer at once and the rest in the
- * end: it is read as a stream, for only then an engine that goes away in between is noticed.
+ * The exit code of a container, once it has ended. That may take hours: from time to time the engine is asked something
+ * else, which one that hangs does not answer either.
  */
 export async function waitForEnd(
   docker: Docker,
   id: string,
+  heartbeatMs: number,
   signal?: AbortSignal,
 ): Promise<number> {
+  for (;;) {
+    const pause = AbortSignal.timeout(heartbeatMs);
+    try {
+      return await exitCodeOf(docker, id, AbortSignal.any([pause, ...(signal ? [signal] : [])]));
+    } catch (error) {
+      if (signal?.aborted || !pause.aborted) throw error;
+    }
+    await docker.getContainer(id).inspect({ ...abortable(signal) } as object);
+  }
+}
+
+/**
+ * The engine sends the head of its answer at once and the rest in the end: it is read as a stream, for only then an
+ * engine that goes away in between is noticed.
+ */
+async function exitCodeOf(docker: Docker, id: string, signal: AbortSignal): Promise<number> {
   const answer = await new Promise<Readable>((resolve, reject) => {
     const request = {
       path: `/containers/${id}/wait`,

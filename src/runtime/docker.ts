@@ -308,7 +308,9 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       }),
 
     waitForExit: (id, signal) =>
-      call('wait for the container', signal, () => waitForEnd(docker, id, signal)),
+      call('wait for the container', signal, () =>
+        waitForEnd(docker, id, limits.questionMs, signal),
+      ),
 
     async listContainers(labels, signal) {
       const listed = await call('list containers', signal, () =>

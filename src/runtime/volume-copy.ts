@@ -3,9 +3,9 @@ import type { Log } from '../log.ts';
 import { BrokenOff, type OnBytes } from './archive-file.ts';
 import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
+import { silenceMs as defaultSilenceMs, watchForSilence } from './silence.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
 import type { CopyMethod, CopyTarget, VolumeCopier } from './volume-copier.ts';
-import { silenceMs as defaultSilenceMs, watchForSilence } from './silence.ts';
 import { restorePipe, savePipe } from './volume-pipe.ts';
 
 export interface CopierOptions {
