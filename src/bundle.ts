@@ -22,4 +22,6 @@ export async function runAction(phase: 'main' | 'post'): Promise<void> {
 export async function runCli(): Promise<void> {
   const { main } = await import('./cli/main.ts');
   process.exitCode = await main(process.argv.slice(2));
+  // A client of GitHub that was given up goes on for minutes, and nothing else ends it. All has been written by then.
+  process.stdout.write('', () => process.exit());
 }

@@ -9,6 +9,7 @@ import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createFileStore } from './stores/file.ts';
+import { createRetryingStore } from './stores/retrying.ts';
 import { createScratch } from './scratch.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
@@ -100,8 +101,21 @@ export async function composeArchiveTools(
   return { ...composed, tools: { ...composed.tools, archiver } };
 }
 
-/** One row a store. */
+/** GitHub's stores hold at most a few gigabytes; a folder may be a slow disk for a large database. */
+const storeTimeoutMs = { 'actions-cache': 600_000, artifact: 600_000, file: 86_400_000 } as const;
+
+/** The store, patient up to a limit. */
 export async function composeStore(
+  location: StoreLocation,
+  around: Surroundings,
+): Promise<SnapshotStore> {
+  const timeoutMs = location.timeoutMs ?? storeTimeoutMs[location.kind];
+  const store = await openStore(location, around);
+  return createRetryingStore(store, { timeoutMs, clock: systemClock, log: around.log });
+}
+
+/** One row a store. */
+async function openStore(
   location: StoreLocation,
   { log, cwd, env, token }: Surroundings,
 ): Promise<SnapshotStore> {

@@ -29,6 +29,11 @@ export interface ErrorContext {
   readonly hint?: string;
   /** Longer evidence, shown below the message: a log tail, every problem of a settings object. */
   readonly details?: readonly string[];
+  /**
+   * Another try may go better, though not sooner than in so many milliseconds. Absent where it would not, and where
+   * enough was tried already.
+   */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The one error class. `message` says what failed and which thing; `hint` what to do next. */
@@ -37,12 +42,14 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: readonly string[];
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
     this.hint = context.hint;
     this.details = context.details ?? [];
+    this.retryAfterMs = context.retryAfterMs;
   }
 }
 

@@ -46,6 +46,7 @@ export const inputNames = [
   'restore-keys',
   'store',
   'retention-days',
+  'store-timeout',
   'save',
   'fail-on-miss',
   'expect-digest',
@@ -266,7 +267,11 @@ function readStore(
   { defaultStore, token, repository }: SettingsContext,
 ): StoreLocation {
   const given = read('store', parseStore, parseStore(defaultStore));
-  const store = given.kind === 'file' ? ofRepository(given, repository, problems) : given;
+  const timeoutMs = read('store-timeout', durationMs, undefined);
+  const store: StoreLocation = {
+    ...(given.kind === 'file' ? ofRepository(given, repository, problems) : given),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  };
   const days = read('retention-days', retentionDays, undefined);
   if (store.kind !== 'artifact') {
     if (days !== undefined) problems.push('retention-days: only the store artifact has it');

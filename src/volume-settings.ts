@@ -21,7 +21,7 @@ import {
 
 // The inputs of the sub-actions save/ and restore/, and of the commands of the same names.
 
-const copyInputs = ['key', 'store', 'copy'] as const;
+const copyInputs = ['key', 'store', 'store-timeout', 'copy'] as const;
 
 export const saveInputNames = [
   ...copyInputs,

@@ -75,10 +75,10 @@ describe.each([
       code: 'store-unavailable',
       message: expect.stringMatching(reason),
     });
-    /** Looks often enough for anyone who would remove it. */
-    const expectFolderStays = async (): Promise<void> => {
+    /** Looks often enough for anyone who would make or remove something. */
+    const expectWorkspaceStays = async (...names: readonly string[]): Promise<void> => {
       for (let turn = 0; turn < 100; turn += 1) {
-        expect(await readdir(job.workspaceDir)).toEqual(['.snapvol-cache']);
+        expect(await readdir(job.workspaceDir)).toEqual(names);
       }
     };
     const expectNothingLeft = async (): Promise<void> => {
@@ -293,8 +293,9 @@ describe.each([
       await download.reached;
       controller.abort();
       await cancelled;
+      await expectNothingLeft(); // should this process end now
       const next = load('key');
-      await expectFolderStays();
+      await expectWorkspaceStays();
       download.release();
       expect(await next).toBe(true);
       expect(await readdir(job.workspaceDir)).toEqual([]);
@@ -311,7 +312,7 @@ describe.each([
       });
       controller.abort();
       await second;
-      await expectFolderStays();
+      await expectWorkspaceStays('.snapvol-cache');
       lookUp.release();
       expect(await first).toBe(true);
     });

@@ -2,15 +2,19 @@ import { execFile } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
 import { afterEach, describe, expect, test } from '@jest/globals';
 
+import { systemClock } from '../../src/clock.ts';
 import { connectDocker } from '../../src/runtime/docker.ts';
+import type { EngineLimits } from '../../src/runtime/docker-deadlines.ts';
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
 import { startFakeEngine } from '../support/fake-engine.ts';
 
 const run = promisify(execFile);
+const { signal } = new AbortController();
 const dockerHost = process.env['DOCKER_HOST'];
 
 afterEach(() => {
@@ -18,10 +22,13 @@ afterEach(() => {
   else process.env['DOCKER_HOST'] = dockerHost;
 });
 
-function connectTo(host: string, answerTimeoutMs?: number): ContainerRuntime {
+function connectTo(host: string, limits?: EngineLimits): ContainerRuntime {
   process.env['DOCKER_HOST'] = host;
-  return connectDocker(answerTimeoutMs);
+  return connectDocker(limits);
 }
+
+/** Short, and all different: a message tells which one it was. */
+const short: EngineLimits = { versionMs: 200, questionMs: 300, changeMs: 400, silenceMs: 500 };
 
 describe('an engine that cannot be reached', () => {
   test('because there is no socket', async () => {
@@ -77,10 +84,95 @@ describe('an engine that cannot be reached', () => {
 
   test('because it takes the question and never answers', async () => {
     await using engine = await startFakeEngine(() => undefined);
-    await expect(connectTo(engine.host, 200).info()).rejects.toMatchObject({
+    await expect(connectTo(engine.host, short).info()).rejects.toMatchObject({
       code: 'docker-unreachable',
       message: 'the container engine did not answer within 0.2 s',
       hint: expect.stringContaining('Restart it'),
+    });
+  });
+
+  const calls: Readonly<Record<string, (runtime: ContainerRuntime) => Promise<unknown>>> = {
+    'GET /volumes/x within 0.3 s': (runtime) => runtime.findVolume('x'),
+    'GET /volumes within 0.3 s': (runtime) => runtime.listVolumes({}),
+    'GET /containers/x/json within 0.3 s': (runtime) => runtime.inspectContainer('x', signal),
+    'GET /containers/json within 0.3 s': (runtime) => runtime.listContainers({}),
+    'GET /containers/x/logs within 0.3 s': (runtime) => runtime.logs('x', 1),
+    'GET /images/x:latest/json within 0.3 s': (runtime) => runtime.ensureImage('x', signal),
+    'HEAD /containers/x/archive within 0.3 s': (runtime) => runtime.typeOf('x', '/y'),
+    'GET /containers/x/archive within 0.3 s': (runtime) => runtime.getArchive('x', '/y'),
+    'POST /containers/create within 0.4 s': (runtime) =>
+      runtime.createContainer({ name: 'x', image: 'x', labels: {}, mounts: [] }),
+    'POST /containers/x/start within 0.4 s': (runtime) => runtime.startContainer('x', signal),
+    'POST /containers/x/stop within 1.4 s': (runtime) => runtime.stopContainer('x', 1000),
+    'POST /containers/x/pause within 0.4 s': (runtime) => runtime.pauseContainer('x'),
+    'POST /containers/x/exec within 0.4 s': (runtime) => runtime.exec('x', ['y'], {}),
+    'DELETE /containers/x within 0.4 s': (runtime) => runtime.removeContainer('x'),
+    'DELETE /volumes/x within 0.4 s': (runtime) => runtime.removeVolume('x'),
+    'POST /images/create within 0.4 s': (runtime) => runtime.importEmptyImage('x:1', {}),
+    'PUT /containers/x/archive within 0.4 s': (runtime) =>
+      runtime.putArchive('x', '/', Readable.from([Buffer.alloc(10)])),
+  };
+
+  test.each(['nothing', 'half an answer'])('because it hangs, and says %s', async (what) => {
+    await using engine = await startFakeEngine((request, response) => {
+      request.resume();
+      if (what === 'nothing') return;
+      response.writeHead(200, { 'content-length': '9' });
+      response.write('{');
+    });
+    const runtime = connectTo(engine.host, short);
+    const hanging = Object.entries(calls).filter(
+      ([asked]) => what === 'nothing' || !/archive|images\/create/.test(asked),
+    );
+    const errors = await Promise.all(
+      hanging.map(([, call]) => call(runtime).catch((error: unknown) => error)),
+    );
+    expect(errors).toEqual(
+      hanging.map(([asked]) =>
+        expect.objectContaining({
+          code: 'docker-unreachable',
+          message: `the container engine did not answer ${asked}`,
+        }),
+      ),
+    );
+  });
+
+  test('because it hangs while a container is waited for, which may take long', async () => {
+    let questions = 0;
+    await using engine = await startFakeEngine((request, response) => {
+      if (request.method === 'POST') {
+        response.flushHeaders();
+        return;
+      }
+      questions += 1;
+      if (questions < 3) response.end('{}');
+    });
+    await expect(connectTo(engine.host, short).waitForExit('x')).rejects.toMatchObject({
+      code: 'docker-unreachable',
+      message: 'the container engine did not answer GET /containers/x/json within 0.3 s',
+    });
+    expect(questions).toBe(3);
+  });
+
+  test('but not because an upload is slow', async () => {
+    await using engine = await startFakeEngine((request, response) => {
+      request.resume().on('end', () => response.end());
+    });
+    const slowly = async function* (): AsyncGenerator<Buffer> {
+      for (let at = 0; at < 6; at += 1) {
+        await systemClock.sleep(100);
+        yield Buffer.alloc(10);
+      }
+    };
+    await connectTo(engine.host, short).putArchive('x', '/', Readable.from(slowly()));
+  });
+
+  test('because an archive stops in the middle', async () => {
+    await using engine = await startFakeEngine((_request, response) => response.write('half'));
+    const archive = await connectTo(engine.host, short).getArchive('x', '/y');
+    await expect(archive?.toArray()).rejects.toMatchObject({
+      code: 'copy-failed',
+      message: 'nothing came of /y in the container for 0.5 s',
     });
   });
 
@@ -131,6 +223,16 @@ describe('an image that is not there', () => {
     await expect(connectTo(engine.host).ensureImage('x')).rejects.toMatchObject({
       code: 'image-unavailable',
       message: 'could not pull the image x:latest: no space left on device',
+    });
+  });
+
+  test('can stop in the middle of a pull', async () => {
+    await using engine = await withoutImages((response) => {
+      response.write('{"status":"Pulling from library/x"}\r\n');
+    });
+    await expect(connectTo(engine.host, short).ensureImage('x')).rejects.toMatchObject({
+      code: 'image-unavailable',
+      message: 'could not pull the image x:latest: nothing came for 0.5 s',
     });
   });
 

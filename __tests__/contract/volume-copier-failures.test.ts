@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } fro
 import { join } from 'node:path';
 
 import { AppError } from '../../src/errors.ts';
+import type { Progress } from '../../src/log.ts';
 import { observed, withScratchAt } from '../support/altered-runtime.ts';
 import { CopyBench, wayNames, ways, type Saved } from '../support/copy-ways.ts';
 import { testImage } from '../support/images.ts';
@@ -186,6 +187,39 @@ describe.each(wayNames)('%s: a cancelled copy', (way) => {
     expect(outcomes.filter((line) => line.endsWith('cancelled')).length).toBeGreaterThan(5);
   });
 });
+
+test.each(['saving', 'restoring'])(
+  'a copy that stands still is given up while %s',
+  async (what) => {
+    const saved = await bench.save('pipe with GNU tar', bulk);
+    const file = bench.archive();
+    let frozen: string | undefined;
+    const settings = {
+      silenceMs: 4000,
+      archive: file,
+      onProgress({ bytes }: Progress) {
+        if (bytes <= 3_000_000 || frozen !== undefined) return;
+        const filter = `label=${bench.volumes.label}`;
+        const names = execFileSync('docker', ['ps', '--format={{.Names}}', '--filter', filter]);
+        frozen = names
+          .toString()
+          .split('\n')
+          .find((name) => name !== bench.volumes.prefix);
+        execFileSync('docker', ['pause', frozen ?? '']);
+      },
+    };
+    await expect(
+      what === 'saving'
+        ? bench.save('pipe with GNU tar', bulk, settings)
+        : bench.restore('pipe with GNU tar', saved, settings),
+    ).rejects.toMatchObject({
+      code: 'copy-failed',
+      message: expect.stringMatching(/^the copy of \S+ was given up: nothing has arrived for 4 s$/),
+    });
+    expect(frozen).toBeDefined();
+    expect(existsSync(file)).toBe(false);
+  },
+);
 
 describe.each(wayNames)('%s: no space', (way) => {
   test('in the volume', async () => {

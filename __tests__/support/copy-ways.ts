@@ -54,6 +54,7 @@ export interface CopySettings {
   readonly scratchDir?: string;
   readonly compression?: Compression;
   readonly archive?: string;
+  readonly silenceMs?: number;
 }
 
 export const zstdLevel3: Compression = { kind: 'zstd', level: 3 };
@@ -105,6 +106,7 @@ export class CopyBench implements AsyncDisposable {
       zstd: 'zstd' in settings ? settings.zstd : this.zstd,
       method: settings.method ?? ways[way].method,
       sharesFileSystem: true,
+      ...(settings.silenceMs !== undefined && { silenceMs: settings.silenceMs }),
     });
   }
 

@@ -146,6 +146,7 @@ describe('settings', () => {
     ['retention-days', '0', /from 1 to 90/],
     ['retention-days', '91', /from 1 to 90/],
     ['retention-days', '1.5', /from 1 to 90/],
+    ['store-timeout', '0', /"0" is not a time/],
     ['retention-days', '7', /only the store artifact has it/],
     ['save', 'yes', /not one of/],
     ['fail-on-miss', '1', /not one of true, false/],
@@ -199,6 +200,8 @@ describe('settings', () => {
   test('artifacts may be kept for some days', () => {
     const { store } = makeSettings({ store: 'artifact', 'retention-days': '3' });
     expect(store).toEqual({ kind: 'artifact', from: { kind: 'this-run' }, retentionDays: 3 });
+    const { store: patient } = makeSettings({ store: 'file:/srv', 'store-timeout': '2m' });
+    expect(patient).toEqual({ kind: 'file', dir: '/srv', timeoutMs: 120_000 });
   });
 
   test('generic needs to know when the database is ready', () => {

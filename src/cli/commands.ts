@@ -71,11 +71,15 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
   },
   'retention-days': { value: 'DAYS', about: "artifact: how long it is kept (the repository's)" },
+  'store-timeout': {
+    value: 'TIME',
+    about: 'how long one look-up, load or save may take (10m; file:DIR 24 hours)',
+  },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   'expect-digest': { value: 'SHA256', about: 'use no other snapshot than the one of this digest' },
   'require-provenance': {
-    value: 'NAME=PATTERN',
+    value: 'RULE',
     repeatable: true,
     about: 'use no snapshot that says otherwise, e.g. ref=refs/heads/main',
   },
@@ -114,6 +118,8 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
 };
+
+const storeFlags = ['store', 'store-timeout'] as const;
 
 function flags(...names: readonly InputName[]): Flag[] {
   return names.map((name) => ({ name, ...inputs[name] }));
@@ -189,7 +195,7 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
+      ...flags(...storeFlags, 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',
@@ -224,7 +230,7 @@ export const commands: readonly Command[] = [
         value: 'IMAGE',
         about: "image of the helper container that copies (the snapshot's own)",
       },
-      ...flags('expect-digest', 'require-provenance', 'store', 'copy'),
+      ...flags('expect-digest', 'require-provenance', ...storeFlags, 'copy'),
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },
@@ -249,7 +255,7 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'list the snapshots of a store, newest first',
     notes: 'With NAME only those of this name. Only file:DIR can list.',
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol list',
   },
   {
@@ -257,7 +263,7 @@ export const commands: readonly Command[] = [
     argument: key,
     about: 'show what a snapshot says of itself',
     notes: `${prefix} With --json the whole manifest.`,
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol inspect shop-before-migration',
   },
   {
@@ -274,7 +280,7 @@ export const commands: readonly Command[] = [
         value: 'N|P%',
         about: 'only so many of them, drawn at random: 3, or 20% (all)',
       },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol verify --sample 20%',
   },
@@ -285,7 +291,7 @@ export const commands: readonly Command[] = [
     notes:
       'KEY may be shortened to a beginning that no other key has. A name that has several snapshots is refused, and ' +
       'their keys are shown. Only file:DIR can remove.',
-    flags: flags('store'),
+    flags: flags(...storeFlags),
     example: 'snapvol rm shop-before-migration',
   },
   {
@@ -313,7 +319,7 @@ export const commands: readonly Command[] = [
         about: 'a name or key, * stands for any characters: its newest whole snapshot stays',
       },
       { name: 'dry-run', about: 'only show what would be removed' },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
   },
@@ -345,7 +351,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'mount-path', value: '/PATH', about: 'where the volume was mounted (/PREFIX)' },
       { name: 'image', value: 'IMAGE', about: 'image of the container that it was mounted in' },
-      ...flags('store', 'compression'),
+      ...flags(...storeFlags, 'compression'),
     ],
     example: 'snapvol import backup.tar.gz --key shop-from-backup --volume shop_data',
   },
@@ -375,7 +381,7 @@ export const commands: readonly Command[] = [
         about: 'tar, tar.gz or tar.zst (as FILE ends, else tar.gz)',
       },
       { name: 'force', about: 'replace FILE if it exists' },
-      ...flags('store'),
+      ...flags(...storeFlags),
     ],
     example: 'snapvol export shop-before-migration --output backup.tar.gz',
   },

@@ -25,7 +25,7 @@ const clearLine = '\r\u001b[K';
 export function createTerminalLog(
   stream: TerminalStream,
   verbosity: Verbosity,
-  nowMs: () => number = Date.now,
+  nowMs: () => number = () => performance.now(),
 ): TerminalLog {
   const isTerminal = stream.isTTY === true;
   const meter = new ProgressMeter(isTerminal);

@@ -4,12 +4,18 @@ import { text } from 'node:stream/consumers';
 import Docker from 'dockerode';
 
 import { AppError, messageOf } from '../errors.ts';
+import {
+  endSilence,
+  setDeadlines,
+  unansweredError,
+  type EngineLimits,
+} from './docker-deadlines.ts';
 import { linesOf } from './docker-frames.ts';
 
 // The calls for which dockerode alone is not enough: it would wait for ever, or take a failure for a success.
 
 /** @throws `docker-unreachable` for a DOCKER_HOST that cannot be used */
-export function createClient(): Docker {
+export function createClient(limits: EngineLimits): Docker {
   const unusable = (problem: string, cause?: unknown): AppError =>
     new AppError('docker-unreachable', `DOCKER_HOST cannot be used: ${problem}`, {
       cause,
@@ -24,6 +30,7 @@ export function createClient(): Docker {
   if ((docker.modem as { protocol?: string }).protocol === 'ssh') {
     throw unusable('ssh:// is not supported');
   }
+  setDeadlines(docker, limits);
   return docker;
 }
 
@@ -35,17 +42,23 @@ export async function askVersion(docker: Docker, timeoutMs: number): Promise<Doc
   try {
     return await client.version(abortable(deadline));
   } catch (error) {
-    if (!deadline.aborted) throw error;
-    throw new AppError(
-      'docker-unreachable',
-      `the container engine did not answer within ${timeoutMs / 1000} s`,
-      { cause: error, hint: 'Restart it, or set DOCKER_HOST to another one' },
-    );
+    throw deadline.aborted ? unansweredError(timeoutMs, error) : error;
   }
 }
 
-export async function pull(docker: Docker, name: string, signal?: AbortSignal): Promise<void> {
-  await refuseFailure(await docker.pull(name, { ...abortable(signal) }));
+export async function pull(
+  docker: Docker,
+  name: string,
+  silenceMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const progress = await docker.pull(name, { ...abortable(signal) });
+  const silent = new AppError(
+    'image-unavailable',
+    `could not pull the image ${name}: nothing came for ${silenceMs / 1000} s`,
+    { hint: 'Look whether its registry answers, and try again' },
+  );
+  await refuseFailure(endSilence(progress, silenceMs, silent));
 }
 
 /** The engine reports a failure inside the progress stream: one JSON object on each line. */
@@ -58,14 +71,31 @@ export async function refuseFailure(progress: NodeJS.ReadableStream): Promise<vo
 }
 
 /**
- * The exit code of a container, once it has ended. The engine sends the head of its answer at once and the rest in the
- * end: it is read as a stream, for only then an engine that goes away in between is noticed.
+ * The exit code of a container, once it has ended. That may take hours: from time to time the engine is asked something
+ * else, which one that hangs does not answer either.
  */
 export async function waitForEnd(
   docker: Docker,
   id: string,
+  heartbeatMs: number,
   signal?: AbortSignal,
 ): Promise<number> {
+  for (;;) {
+    const pause = AbortSignal.timeout(heartbeatMs);
+    try {
+      return await exitCodeOf(docker, id, AbortSignal.any([pause, ...(signal ? [signal] : [])]));
+    } catch (error) {
+      if (signal?.aborted || !pause.aborted) throw error;
+    }
+    await docker.getContainer(id).inspect({ ...abortable(signal) } as object);
+  }
+}
+
+/**
+ * The engine sends the head of its answer at once and the rest in the end: it is read as a stream, for only then an
+ * engine that goes away in between is noticed.
+ */
+async function exitCodeOf(docker: Docker, id: string, signal: AbortSignal): Promise<number> {
   const answer = await new Promise<Readable>((resolve, reject) => {
     const request = {
       path: `/containers/${id}/wait`,

@@ -11,6 +11,7 @@ import {
   upload,
   waitForEnd,
 } from './docker-client.ts';
+import { endSilence, engineLimits } from './docker-deadlines.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
 import {
@@ -40,11 +41,11 @@ const execOutputLimitBytes = 64 * 1024;
 /**
  * The container verbs on dockerode. Finds the engine as the docker client does: DOCKER_HOST, DOCKER_TLS_VERIFY,
  * DOCKER_CERT_PATH, else the local socket.
- * @param answerTimeoutMs how long the engine may take for `info`, which it answers at once when it is well
+ * @param limits how long the engine may take for its answers
  * @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
  */
-export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
-  const docker = createClient();
+export function connectDocker(limits = engineLimits): ContainerRuntime {
+  const docker = createClient(limits);
   const remoteHost = (docker.modem as { host?: string }).host;
   const local = remoteHost === undefined;
 
@@ -148,7 +149,7 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
 
     info: () =>
       call('ask the engine for its version', undefined, async () => {
-        const version = await askVersion(docker, answerTimeoutMs);
+        const version = await askVersion(docker, limits.versionMs);
         return {
           version: version.Version,
           apiVersion: version.ApiVersion,
@@ -165,7 +166,7 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
       if (present) return imageFacts(reference, present);
       onPull?.();
       try {
-        await pull(docker, name, signal);
+        await pull(docker, name, limits.silenceMs, signal);
       } catch (error) {
         if (signal?.aborted) throw await translate(`pull the image ${name}`, error, signal);
         throw translatePullError(name, error, await address());
@@ -307,7 +308,9 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
       }),
 
     waitForExit: (id, signal) =>
-      call('wait for the container', signal, () => waitForEnd(docker, id, signal)),
+      call('wait for the container', signal, () =>
+        waitForEnd(docker, id, limits.questionMs, signal),
+      ),
 
     async listContainers(labels, signal) {
       const listed = await call('list containers', signal, () =>
@@ -368,6 +371,11 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
     getArchive: (id, path, signal) =>
       find(`read ${path} from the container`, signal, async () => {
         const stream = await docker.getContainer(id).getArchive({ path, ...abortable(signal) });
+        const silent = new AppError(
+          'copy-failed',
+          `nothing came of ${path} in the container for ${limits.silenceMs / 1000} s`,
+        );
+        endSilence(stream, limits.silenceMs, silent);
         return stream instanceof Readable ? stream : new Readable().wrap(stream);
       }),
 

@@ -28,7 +28,7 @@ export async function waitUntilReady(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const deadline = clock.now() + timeoutMs;
+  const deadline = clock.monotonicMs() + timeoutMs;
   let lastAnswer = neverAsked;
   for (;;) {
     const state = await runtime.inspectContainer(id, signal);
@@ -41,7 +41,7 @@ export async function waitUntilReady(
         details: await runtime.logs(id, logTailLines),
       });
     }
-    const remainingMs = deadline - clock.now();
+    const remainingMs = deadline - clock.monotonicMs();
     if (remainingMs <= 0) {
       throw new AppError(
         'container-unhealthy',
@@ -55,7 +55,7 @@ export async function waitUntilReady(
     const answer = await ask(runtime, id, readiness, remainingMs, signal);
     if (answer === ready) return;
     // A question cut off at the deadline says less than the one before it.
-    if (clock.now() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
+    if (clock.monotonicMs() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
     await clock.sleep(pauseMs, signal);
   }
 }

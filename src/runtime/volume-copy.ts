@@ -3,6 +3,7 @@ import type { Log } from '../log.ts';
 import { BrokenOff, type OnBytes } from './archive-file.ts';
 import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
+import { silenceMs as defaultSilenceMs, watchForSilence } from './silence.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
 import type { CopyMethod, CopyTarget, VolumeCopier } from './volume-copier.ts';
 import { restorePipe, savePipe } from './volume-pipe.ts';
@@ -18,11 +19,13 @@ export interface CopierOptions {
   readonly method: CopyMethod | 'auto';
   /** False where a FIFO cannot be shared with the engine: a remote engine, or one in a virtual machine. */
   readonly sharesFileSystem: boolean;
+  /** After how long without a byte a copy is given up. */
+  readonly silenceMs?: number;
 }
 
 /** The two ways of copying behind one interface. */
 export function createVolumeCopier(options: CopierOptions): VolumeCopier {
-  const { runtime, log, method, sharesFileSystem } = options;
+  const { runtime, log, method, sharesFileSystem, silenceMs = defaultSilenceMs } = options;
 
   /** Tries the pipe, unless it is ruled out; its unavailability shows before anything was copied. */
   async function choose<T>(
@@ -52,16 +55,29 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
   async function copy<T>(
     { storage: { type, source } }: CopyTarget,
     signal: AbortSignal,
-    work: () => Promise<T>,
+    report: OnBytes,
+    work: (signal: AbortSignal, onBytes: OnBytes) => Promise<T>,
   ): Promise<T> {
+    using watch = watchForSilence(silenceMs);
+    const onBytes: OnBytes = (bytes) => {
+      watch.heard();
+      report(bytes);
+    };
     try {
       // The engine makes a volume that is mounted and not there, empty and without labels.
       if (type === 'volume' && !(await runtime.findVolume(source, signal)))
         throw new AppError('copy-failed', `there is no volume ${source}`);
-      return await work();
+      return await work(AbortSignal.any([signal, watch.signal]), onBytes);
     } catch (error) {
       // A copy that is cut off fails in many ways; they all mean this.
       if (signal.aborted) throw new AppError('cancelled', 'cancelled', { cause: error });
+      if (watch.signal.aborted) {
+        throw new AppError(
+          'copy-failed',
+          `the copy of ${source} was given up: nothing has arrived for ${silenceMs / 1000} s`,
+          { cause: error, hint: 'Look whether the disk and the container engine still work' },
+        );
+      }
       if (error instanceof BrokenOff)
         throw new AppError('copy-failed', error.message, { cause: error });
       throw toAppError(error);
@@ -76,27 +92,27 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
 
   return {
     save(target, archiveFile, compression, signal) {
-      const onBytes = reporting(`saving ${target.storage.source}`);
-      const args = [options, target, archiveFile, compression, signal, onBytes] as const;
-      return copy(target, signal, () =>
-        choose(
-          signal,
+      const report = reporting(`saving ${target.storage.source}`);
+      return copy(target, signal, report, (limit, onBytes) => {
+        const args = [options, target, archiveFile, compression, limit, onBytes] as const;
+        return choose(
+          limit,
           () => savePipe(...args),
           () => saveArchive(...args),
-        ),
-      );
+        );
+      });
     },
 
     restore(target, archiveFile, expected, signal) {
-      const onBytes = reporting(`restoring ${target.storage.source}`, expected.tarBytes);
-      const args = [options, target, archiveFile, expected, signal, onBytes] as const;
-      return copy(target, signal, () =>
-        choose<CopyMethod>(
-          signal,
+      const report = reporting(`restoring ${target.storage.source}`, expected.tarBytes);
+      return copy(target, signal, report, (limit, onBytes) => {
+        const args = [options, target, archiveFile, expected, limit, onBytes] as const;
+        return choose<CopyMethod>(
+          limit,
           () => restorePipe(...args).then(() => 'pipe'),
           () => restoreArchive(...args).then(() => 'archive'),
-        ),
-      );
+        );
+      });
     },
   };
 }

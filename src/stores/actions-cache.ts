@@ -11,6 +11,7 @@ import {
   describeTrouble,
   lastStatus,
   orCancelled,
+  retryAfterMs,
   throwIfCancelled,
 } from './client-call.ts';
 import type { Exchange, Outcome } from './client-call.ts';
@@ -105,9 +106,12 @@ export function createActionsCacheStore(options: ActionsCacheOptions): SnapshotS
       const tidied = tidy().finally(() => {
         mine.resolve(undefined);
       });
-      // A cancelled client goes on for a while; nobody waits for it but the next user of the folder.
+      // A cancelled client goes on for a while; nobody waits for it but the next user of the folder. This process may
+      // end before it does, so what can be removed now is.
       if (signal.aborted) {
-        tidied.catch((error: unknown) => log?.debug(`${folder} is left: ${messageOf(error)}`));
+        const left = (error: unknown): void => log?.debug(`${folder} is left: ${messageOf(error)}`);
+        await rm(folder, { recursive: true, force: true }).catch(left);
+        tidied.catch(left);
       } else {
         await tidied;
       }
@@ -208,6 +212,7 @@ function unavailable(
   return new AppError('store-unavailable', `${SERVICE}: ${what}: ${reason}`, {
     cause: error,
     hint: "The cache client's own lines above may say more",
+    ...(reasons.known === undefined && { retryAfterMs: retryAfterMs(exchanges) }),
   });
 }
 

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
+import { headerMs, isPassingStatus } from './client-call.ts';
 
 /** What GitHub's API answered instead of what was asked for, in the error of its client. */
 interface Refusal {
@@ -27,21 +28,17 @@ export function isApiError(error: unknown): boolean {
   return Error.isError(error) && 'status' in error && 'request' in error;
 }
 
-/** Whether another try may go better: no answer, an answer that is damaged, or the service's own failure. */
-export function isPassing(error: unknown): boolean {
-  const status = refusalOf(error)?.status;
-  return status === undefined || status >= 500;
-}
-
 /**
  * An `error` of the API's client as `store-unavailable`. `absent` says what a 404 means: GitHub answers it both for
  * what does not exist and for what the token may not see.
  */
 export function apiError(what: string, absent: string, error: unknown): AppError {
   const { reason, hint } = explain(error, absent);
+  const refusal = refusalOf(error);
   return new AppError('store-unavailable', `GitHub's API: ${what}: ${reason}`, {
     cause: error,
     ...(hint !== undefined && { hint }),
+    retryAfterMs: refusal === undefined ? 0 : patienceOf(refusal),
   });
 }
 
@@ -77,6 +74,13 @@ function explain(error: unknown, absent: string): Explanation {
     default:
       return { reason: `it was answered ${answer}` };
   }
+}
+
+/** A refusal is not asked again: neither comes a permission by waiting, nor is a used-up rate limit soon over. */
+function patienceOf(refusal: Refusal): number | undefined {
+  const waitMs = headerMs(refusal.headers['retry-after']);
+  if (rateLimit(refusal) !== undefined) return waitMs;
+  return isPassingStatus(refusal.status) ? (waitMs ?? 0) : undefined;
 }
 
 /** When to come back, where the rate limit is what stands in the way. */

@@ -1,4 +1,4 @@
-import { apiError, isPassing } from './artifact-api-errors.ts';
+import { apiError } from './artifact-api-errors.ts';
 import { orCancelled, throwIfCancelled } from './client-call.ts';
 import type { LatestRuns } from './location.ts';
 
@@ -43,8 +43,6 @@ export interface ActionsApi {
 const PER_PAGE = 100;
 /** Enough for the runs that are wanted among those of forks, and for the artifacts of any run. */
 const MAX_PAGES = 5;
-const TRIES = 3;
-const PAUSE_MS = 2000;
 /** For one answer, which is a page of a list. */
 const ANSWER_LIMIT_MS = 30_000;
 
@@ -134,24 +132,18 @@ export function createActionsApi({ owner, repo, token }: ApiAccess): ActionsApi 
   };
 }
 
-/**
- * Asks until there is an answer, some times where another try may help. A refusal is not asked again: neither does a
- * permission come by waiting, nor is a rate limit over within the time that anybody would wait.
- */
+/** One question, with every failure an AppError. */
 export async function asking<T>(
   { what, absent }: Pick<Question<T>, 'what' | 'absent'>,
   ask: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  for (let left = TRIES - 1; ; left -= 1) {
+  throwIfCancelled(signal);
+  try {
+    return await orCancelled(ask(), signal);
+  } catch (error) {
     throwIfCancelled(signal);
-    try {
-      return await orCancelled(ask(), signal);
-    } catch (error) {
-      throwIfCancelled(signal);
-      if (left === 0 || !isPassing(error)) throw apiError(what, absent, error);
-    }
-    await pause(PAUSE_MS, signal);
+    throw apiError(what, absent, error);
   }
 }
 
@@ -183,16 +175,6 @@ async function askForPage(
       items: items.filter(isFields),
       hasNext: /\brel="next"/.test(answer.headers.link ?? ''),
     };
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const over = Promise.withResolvers<undefined>();
-  const timer = setTimeout(over.resolve, ms, undefined);
-  try {
-    await orCancelled(over.promise, signal);
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,5 @@
 import { AppError, messageOf } from '../errors.ts';
-import { describeTrouble, type Outcome } from './client-call.ts';
+import { describeTrouble, retryAfterMs, type Outcome } from './client-call.ts';
 
 export type Failure = Extract<Outcome<unknown>, { ok: false }>;
 
@@ -8,5 +8,6 @@ export function unavailable(what: string, { error, exchanges }: Failure, known?:
   const reason = known ?? describeTrouble(exchanges) ?? messageOf(error);
   return new AppError('store-unavailable', `GitHub's artifact service: ${what}: ${reason}`, {
     cause: error,
+    ...(known === undefined && { retryAfterMs: retryAfterMs(exchanges) }),
   });
 }

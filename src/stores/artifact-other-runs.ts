@@ -94,7 +94,6 @@ export function createOtherRuns({ access, from, ownRunId, log }: OtherRunsOption
           question,
           async () => {
             const one = await downloadBundle(download, bundleDir, log, signal);
-            // The client asks the API once only; for the bytes themselves it has tries of its own.
             if (!one.ok && isApiError(one.error)) throw one.error;
             return one;
           },

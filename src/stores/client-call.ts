@@ -13,6 +13,8 @@ export interface Exchange {
   status?: number;
   /** Why there was no answer, or not the whole of it. */
   failure?: string;
+  /** How long the service wants to be left alone. */
+  retryAfterMs?: number;
 }
 
 export type Outcome<T> =
@@ -77,6 +79,36 @@ export function describeTrouble(exchanges: readonly Exchange[]): string | undefi
   return `${last.call} ${trouble}${same.length > 1 ? ` (${same.length} times)` : ''}`;
 }
 
+/**
+ * When another call may go better, in milliseconds from now; `undefined` where it would not. What the client itself has
+ * tried more than once is not tried again: that would only multiply the tries.
+ */
+export function retryAfterMs(exchanges: readonly Exchange[]): number | undefined {
+  const last = exchanges.at(-1);
+  if (last === undefined || !isPassing(last)) return undefined;
+  const failed = exchanges.filter((one) => one.call === last.call && troubleOf(one) !== undefined);
+  // The key stays reserved for an upload that broke off: another try would only be told that it is taken.
+  const reserved = exchanges.some(
+    ({ call, status }) => status === 200 && call.startsWith('Create'),
+  );
+  return failed.length > 1 || reserved ? undefined : (last.retryAfterMs ?? 0);
+}
+
+function isPassing({ status, failure }: Exchange): boolean {
+  return failure !== undefined || status === undefined || isPassingStatus(status);
+}
+
+/** The service's own failure, or its wish to be asked again later. */
+export function isPassingStatus(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500;
+}
+
+/** Of `retry-after`, which GitHub gives in seconds. A date is not looked at: it needs a clock that agrees. */
+export function headerMs(retryAfter: unknown): number | undefined {
+  const seconds = Number(retryAfter ?? NaN);
+  return seconds >= 0 ? seconds * 1000 : undefined;
+}
+
 function troubleOf({ status, failure }: Exchange): string | undefined {
   if (failure !== undefined) return failure;
   if (status === undefined) return 'got no answer';
@@ -115,6 +147,8 @@ async function observe<T>(work: () => Promise<T>): Promise<Outcome<T>> {
       const exchange = ours.get(request);
       if (exchange === undefined) return;
       if (response.statusCode !== undefined) exchange.status = response.statusCode;
+      const waitMs = headerMs(response.headers['retry-after']);
+      if (waitMs !== undefined) exchange.retryAfterMs = waitMs;
       response.once('close', () => {
         if (!response.complete) exchange.failure = 'broke off';
       });

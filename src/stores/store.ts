@@ -30,10 +30,11 @@ export interface Lookup {
  * - A snapshot is whole or absent. What is saved under a key never changes, unless it is replaced.
  * - `find` prefers the exact key, then the prefixes in order. An absent snapshot is `undefined`, never an error.
  * - `load` fills an existing, empty `bundleDir`, or returns `false` when the snapshot has gone since `find` and the
- *   folder is then empty again. It may deliver damaged bytes (the network does): readers verify SHA256SUMS.
+ *   folder is then empty again, as after every failure. It may deliver damaged bytes (the network does): readers verify SHA256SUMS.
  * - `save` does not touch `bundleDir` and may be called again with it after a failure.
  * - A service that does not answer, refuses, or fails is an AppError `store-unavailable` with the reason as far as it
- *   can be known.
+ *   can be known, and with `retryAfterMs` where another try may go better.
+ * - When the signal fires it ends soon, as `cancelled`, whatever it waits for.
  */
 export interface SnapshotStore {
   readonly name: string;

@@ -15,7 +15,7 @@ export async function archiveVolume(
   compression: Compression,
   signal: AbortSignal,
 ): Promise<{ readonly archived: ManifestArchive; readonly contents: VolumeContents }> {
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const archive = `${name}.tar${compression.kind === 'zstd' ? '.zst' : ''}`;
   const file = join(dir, archive);
   const { method, notes, features, contents, ...written } = await copier.save(

@@ -54,7 +54,7 @@ export async function exportVolume(
   signal: AbortSignal,
 ): Promise<ExportReport> {
   const { store, log, clock, archiver } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   if (request.prefix?.split('/').includes('..')) {
     throw new AppError(
       'invalid-settings',

@@ -17,7 +17,7 @@ export async function fillVolume(
   target: CopyTarget,
   signal: AbortSignal,
 ): Promise<void> {
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const archived = bundle.manifest.volumes.find((candidate) => candidate.name === name);
   if (!archived) throw new AppError('snapshot-corrupt', `the snapshot has no volume ${name}`);
   const method = await copier.restore(target, join(bundle.dir, archived.archive), archived, signal);

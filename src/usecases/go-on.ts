@@ -55,11 +55,11 @@ async function waitUntilHealthy(
   { id, name, health }: ContainerState,
   timeoutMs: number,
 ): Promise<void> {
-  const deadline = clock.now() + timeoutMs;
+  const deadline = clock.monotonicMs() + timeoutMs;
   for (;;) {
     const now = await runtime.inspectContainer(id);
     if (now?.running === true && (health !== 'healthy' || now.health === 'healthy')) return;
-    if (now?.running !== true || clock.now() >= deadline) {
+    if (now?.running !== true || clock.monotonicMs() >= deadline) {
       const problem = now?.running
         ? `is not healthy after ${timeoutMs / 1000} s`
         : `ended with exit code ${now?.exitCode ?? '?'}`;

@@ -76,9 +76,10 @@ export async function importArchive(
   signal: AbortSignal,
 ): Promise<ImportReport> {
   const { store, log, clock, archiver } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
+  const createdAtMs = clock.now();
   const name = snapshotName(request);
-  const key = request.key ?? versionedKey(name, startMs);
+  const key = request.key ?? versionedKey(name, createdAtMs);
   const choices = checkedChoices(request, key, name);
   const destination = { key, overwrite: false };
   await requireKeyFree(store, destination, signal);
@@ -101,7 +102,7 @@ export async function importArchive(
   );
   const bundle = await writeBundle(dir, {
     ...{ format: formatVersion, kind: 'volumes', key, name, keyParts: [] },
-    createdAt: new Date(startMs).toISOString(),
+    createdAt: new Date(createdAtMs).toISOString(),
     createdBy,
     architecture: null,
     writers: [],
@@ -146,7 +147,7 @@ async function takeVolumes(
   const all: Taken[] = [];
   for (const choice of choices) {
     const { volume } = choice;
-    const startMs = clock.now();
+    const startMs = clock.monotonicMs();
     const archive = `${volume}.tar${compression.kind === 'zstd' ? '.zst' : ''}`;
     const strip = stripOf(choice, choices);
     const found = await archiver.take(source, strip, join(dir, archive), compression, signal);

@@ -1,4 +1,4 @@
-import { secondsSince } from '../clock.ts';
+import { ageSeconds } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import {
   choose,
@@ -90,7 +90,7 @@ export async function pruneSnapshots(
     key: entry.key,
     name: entry.name,
     createdAt: new Date(entry.createdAtMs).toISOString(),
-    ageSeconds: secondsSince(clock, entry.createdAtMs),
+    ageSeconds: ageSeconds(clock, entry.createdAtMs),
     sizeBytes: entry.sizeBytes,
     reasons,
   });

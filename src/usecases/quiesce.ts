@@ -72,7 +72,7 @@ async function whileStopped<T>(
     refuseUnstoppable(before, engine);
   }
   const items = before?.running ? await lookInside(tools, target, before, patience) : null;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const exitCode = await shutDown(runtime, target, patience.timeoutMs);
   const stopSeconds = secondsSince(clock, startMs);
   const data = await usableData(runtime, target, items);

@@ -55,7 +55,7 @@ export async function restore(
   signal: AbortSignal,
 ): Promise<RestoreReport> {
   const { store, log, clock } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const bundle = await loadBundle(tools, found, signal);
   if (!bundle) throw snapshotGone(found.key);
   const refused = refusal(bundle, request.acceptance);

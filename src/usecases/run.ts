@@ -31,7 +31,7 @@ export async function timed<T>(
   phase: keyof Seconds,
   work: () => Promise<T>,
 ): Promise<T> {
-  const startMs = tools.clock.now();
+  const startMs = tools.clock.monotonicMs();
   try {
     return await work();
   } finally {

@@ -78,7 +78,7 @@ export async function saveVolumes(
   signal: AbortSignal,
 ): Promise<SaveVolumesReport> {
   const { runtime, store, log, clock } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   await requireKeyFree(store, request, signal);
   const containers = await runtime.listContainers({}, signal);
   const sources = await resolveSources({ runtime, log, containers, signal }, request);

@@ -52,7 +52,7 @@ export async function save(
 ): Promise<SaveReport> {
   const { runtime, store, log, clock } = tools;
   const { key } = request;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   await requireKeyFree(store, request, signal);
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);

@@ -71,7 +71,9 @@ export async function searchSnapshot(
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
-    return { kind: 'none', reason: error.message, occupied };
+    // One that did not come may be as good as any.
+    const unusable = occupied && error.code !== 'store-unavailable';
+    return { kind: 'none', reason: error.message, occupied: unusable };
   }
 }
 

@@ -67,7 +67,7 @@ async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined
   const fromBase = base && (await tryBase(run, base));
   const { database, baseKey } = fromBase ?? { database: await serveEmpty(run) };
   const script = settings.seed;
-  const startMs = tools.clock.now();
+  const startMs = tools.clock.monotonicMs();
   if (script !== undefined) {
     const env = {
       ...scriptEnv(database),

@@ -23,7 +23,7 @@ export async function start(
   signal: AbortSignal,
 ): Promise<StartReport> {
   const { runtime, log, clock } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const { password } = settings.credentials;
   // Masking a default such as "postgres" would only make every log unreadable.
   if (password !== settings.engine.defaults.password) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { secondsSince } from '../clock.ts';
+import { ageSeconds } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/manifest.ts';
@@ -105,7 +105,7 @@ export async function listSnapshots(
     .map(({ key, createdAtMs, sizeBytes, name, manifest }) => ({
       key,
       createdAt: new Date(createdAtMs).toISOString(),
-      ageSeconds: secondsSince(clock, createdAtMs),
+      ageSeconds: ageSeconds(clock, createdAtMs),
       sizeBytes,
       name,
       engine: manifest && engineNames(manifest),
@@ -131,7 +131,7 @@ export async function inspectSnapshot(
     key: found.key,
     store: store.name,
     digest,
-    ageSeconds: secondsSince(clock, Date.parse(manifest.createdAt)),
+    ageSeconds: ageSeconds(clock, Date.parse(manifest.createdAt)),
     sizeBytes: manifest.volumes.reduce((sum, volume) => sum + volume.archiveBytes, 0),
     manifest,
   };

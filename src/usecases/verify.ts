@@ -58,7 +58,7 @@ export async function verifySnapshot(
   signal: AbortSignal,
 ): Promise<VerifyReport> {
   const { store, clock } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   const found = await findSnapshot(store, key, signal);
   const whole = await readWhole(tools, found, `verifying ${found.key}`, signal);
   if (!whole) throw snapshotGone(found.key);
@@ -75,7 +75,7 @@ export async function verifySnapshots(
   signal: AbortSignal,
 ): Promise<VerifyAllReport> {
   const { store, clock } = tools;
-  const startMs = clock.now();
+  const startMs = clock.monotonicMs();
   requireListable(store);
   const all =
     name === undefined ? await keysOf(store, signal) : await keysNamed(store, name, signal);

@@ -58,6 +58,13 @@ export async function proxyBlob(
     request.socket.destroy();
     return;
   }
+  if (fault.kind === 'stall') {
+    response.writeHead(status, answer.headers);
+    response.write(bytes.subarray(0, fault.afterBytes), fault.onStall);
+    await fault.released;
+    response.end(bytes.subarray(fault.afterBytes));
+    return;
+  }
   if (fault.kind === 'flip') {
     const first = Number(/^bytes (\d+)-/.exec(answer.headers['content-range'] ?? '')?.[1] ?? 0);
     const at = fault.offset - first;

@@ -32,6 +32,13 @@ export type Fault =
   | { readonly kind: 'lost-answer' }
   /** Promises the whole blob and ends the connection after so many bytes. Downloads only. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** Promises the whole blob, and after so many bytes waits until it is released. Downloads only. */
+  | {
+      readonly kind: 'stall';
+      readonly afterBytes: number;
+      readonly onStall: () => void;
+      readonly released: Promise<void>;
+    }
   /** Delivers only the first bytes and calls that the whole blob. Downloads and the REST API only. */
   | { readonly kind: 'shorten'; readonly toBytes: number }
   /** Turns one bit of the byte at this offset of the blob. Downloads only. */
@@ -42,7 +49,7 @@ export type Fault =
   | { readonly kind: 'hold' };
 
 /** Faults of a body; what has none cannot suffer them. */
-const bodyFaults: ReadonlySet<Fault['kind']> = new Set(['cut', 'shorten', 'flip']);
+const bodyFaults: ReadonlySet<Fault['kind']> = new Set(['cut', 'stall', 'shorten', 'flip']);
 
 /** Something to wait for and to let go: a request that the service holds back. */
 export interface Hold {
@@ -77,31 +84,24 @@ export class Faults {
   }
 
   /** The next `times` requests of `endpoint` suffer `fault`. Faults of one endpoint come in the order given. */
-  next(endpoint: Endpoint, fault: Exclude<Fault, { kind: 'hold' }>, times = 1): void {
+  next(endpoint: Endpoint, fault: Exclude<Fault, { kind: 'hold' | 'stall' }>, times = 1): void {
     this.#planned.push({ endpoint, fault, timesLeft: times });
   }
 
   /** The next request of `endpoint` is held back until the test lets it go. */
   hold(endpoint: Endpoint): Hold {
-    const reached = Promise.withResolvers<undefined>();
-    const released = Promise.withResolvers<undefined>();
-    this.#planned.push({
-      endpoint,
-      fault: { kind: 'hold' },
-      timesLeft: 1,
-      hold: {
-        reach: () => {
-          reached.resolve(undefined);
-        },
-        released: released.promise,
-      },
-    });
-    return {
-      reached: reached.promise,
-      release: () => {
-        released.resolve(undefined);
-      },
-    };
+    const { hold, reach, released } = newHold();
+    const fault = { kind: 'hold' } as const;
+    this.#planned.push({ endpoint, fault, timesLeft: 1, hold: { reach, released } });
+    return hold;
+  }
+
+  /** The next download stops after so many bytes until the test lets it go on; then it has been reached. */
+  stallDownload(afterBytes: number): Hold {
+    const { hold, reach, released } = newHold();
+    const fault = { kind: 'stall', afterBytes, onStall: reach, released } as const;
+    this.#planned.push({ endpoint: 'download', fault, timesLeft: 1 });
+    return hold;
   }
 
   /** How many requests of `endpoint` were hit by a fault of this kind. */
@@ -132,4 +132,16 @@ export class Faults {
     await planned.hold.released;
     return undefined;
   }
+}
+
+function newHold() {
+  const reached = Promise.withResolvers<undefined>();
+  const released = Promise.withResolvers<undefined>();
+  const release = (): void => {
+    released.resolve(undefined);
+  };
+  const reach = (): void => {
+    reached.resolve(undefined);
+  };
+  return { hold: { reached: reached.promise, release }, reach, released: released.promise };
 }
