@@ -17,12 +17,14 @@ import {
   portNumber,
   retentionDays,
   splitWords,
+  storageBytes,
   text,
   trueOrFalse,
   type ContainerOptions,
   type ExtraVolume,
 } from './setting-values.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
+import { defaultMaxBytes } from './snapshot/max-size.ts';
 import { artifactStoreName, parseStore, type StoreLocation } from './stores/location.ts';
 
 export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
@@ -64,6 +66,7 @@ export const inputNames = [
   'ready-command',
   'url',
   'copy',
+  'max-size',
 ] as const;
 export type InputName = (typeof inputNames)[number];
 
@@ -111,6 +114,8 @@ export interface Settings extends CopySettings {
   readonly shmBytes: number | undefined;
   readonly durability: 'relaxed' | 'full';
   readonly extraVolumes: readonly ExtraVolume[];
+  /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
+  readonly maxBytes: number;
 }
 
 export interface SettingsContext {
@@ -179,6 +184,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     shmBytes: options.shmBytes,
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
     extraVolumes: read('volumes-extra', extraVolumes, []),
+    maxBytes: read('max-size', storageBytes, defaultMaxBytes),
     ...readCopySettings(reader, context),
   } as const;
 

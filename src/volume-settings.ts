@@ -13,9 +13,11 @@ import {
   keyText,
   lines,
   oneOf,
+  storageBytes,
   text,
   trueOrFalse,
 } from './setting-values.ts';
+import { defaultMaxBytes } from './snapshot/max-size.ts';
 
 // The inputs of the sub-actions save/ and restore/, and of the commands of the same names.
 
@@ -54,6 +56,7 @@ export const restoreInputNames = [
   'image',
   'fail-on-miss',
   'lookup-only',
+  'max-size',
 ] as const;
 
 type Raw = Readonly<Partial<Record<string, string>>>;
@@ -92,6 +95,8 @@ export interface RestoreSettings {
   readonly image: string | undefined;
   readonly failOnMiss: boolean;
   readonly lookupOnly: boolean;
+  /** As in `Settings`. */
+  readonly maxBytes: number;
 }
 
 /** @throws `invalid-settings` with a line per problem in `details` */
@@ -152,6 +157,7 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
     image: read('image', text, undefined),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
     lookupOnly: read('lookup-only', trueOrFalse, false),
+    maxBytes: read('max-size', storageBytes, defaultMaxBytes),
   };
   if (problems.length > 0) throw invalidSettings(problems);
   return settings;

@@ -54,6 +54,7 @@ export interface CopySettings {
   readonly scratchDir?: string;
   readonly compression?: Compression;
   readonly archive?: string;
+  readonly maxBytes?: number;
 }
 
 export const zstdLevel3: Compression = { kind: 'zstd', level: 3 };
@@ -128,10 +129,11 @@ export class CopyBench implements AsyncDisposable {
     settings: CopySettings & { readonly into?: string } = {},
   ): Promise<{ readonly volume: string; readonly method: CopyMethod }> {
     const volume = settings.into ?? (await this.volumes.volume());
-    const method = await this.copier(way, settings).restore(
+    const { method } = await this.copier(way, settings).restore(
       this.target(volume, settings.image ?? ways[way].image),
       saved.file,
       saved,
+      settings.maxBytes ?? Infinity,
       settings.signal ?? new AbortController().signal,
     );
     return { volume, method };

@@ -107,6 +107,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   },
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
+  'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
 };
 
 function flags(...names: readonly InputName[]): Flag[] {
@@ -218,7 +219,7 @@ export const commands: readonly Command[] = [
         value: 'IMAGE',
         about: "image of the helper container that copies (the snapshot's own)",
       },
-      ...flags('store', 'copy'),
+      ...flags('store', 'copy', 'max-size'),
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },

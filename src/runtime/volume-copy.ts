@@ -4,7 +4,7 @@ import { BrokenOff, type OnBytes } from './archive-file.ts';
 import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
-import type { CopyMethod, CopyTarget, VolumeCopier } from './volume-copier.ts';
+import type { CopyMethod, CopyTarget, RestoredArchive, VolumeCopier } from './volume-copier.ts';
 import { restorePipe, savePipe } from './volume-pipe.ts';
 
 export interface CopierOptions {
@@ -87,14 +87,14 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
       );
     },
 
-    restore(target, archiveFile, expected, signal) {
+    restore(target, archiveFile, expected, maxBytes, signal) {
       const onBytes = reporting(`restoring ${target.storage.source}`, expected.tarBytes);
-      const args = [options, target, archiveFile, expected, signal, onBytes] as const;
+      const args = [options, target, archiveFile, expected, maxBytes, signal, onBytes] as const;
       return copy(target, signal, () =>
-        choose<CopyMethod>(
+        choose<RestoredArchive>(
           signal,
-          () => restorePipe(...args).then(() => 'pipe'),
-          () => restoreArchive(...args).then(() => 'archive'),
+          async () => ({ method: 'pipe', unpackedBytes: await restorePipe(...args) }),
+          async () => ({ method: 'archive', unpackedBytes: await restoreArchive(...args) }),
         ),
       );
     },

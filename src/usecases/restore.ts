@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { secondsSince } from '../clock.ts';
 import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
+import { sizeProblem } from '../snapshot/max-size.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { helperImages } from './helper-images.ts';
@@ -16,6 +17,8 @@ export interface RestoreRequest extends RestoreWishes {
   readonly overwrite: boolean;
   /** Of the helper container that copies; `undefined`: the images that the snapshot was made with. */
   readonly image: string | undefined;
+  /** That all volumes may unpack to, holes of files counted. */
+  readonly maxBytes: number;
   readonly scope: string;
 }
 
@@ -43,7 +46,7 @@ export interface RestoredVolume {
  * Fills volumes with what a snapshot holds. All or nothing: after a failure no new one is left, and those that were there
  * hold what they held. New volumes belong to the user: neither `stop` nor any cleaning up ever removes them.
  * @throws `snapshot-missing` when it has gone since it was found; `invalid-settings`; `volume-taken` for one that holds
- *   something or is in use; `snapshot-corrupt`, `copy-failed`
+ *   something or is in use; `snapshot-corrupt`, `snapshot-incompatible` for more than `maxBytes`, `copy-failed`
  */
 export async function restore(
   tools: StoreTools,
@@ -56,6 +59,8 @@ export async function restore(
   const bundle = await loadBundle(tools, found, signal);
   if (!bundle) throw snapshotGone(found.key);
   const { manifest, digest } = bundle;
+  const problem = sizeProblem(manifest, request.maxBytes);
+  if (problem) throw problem;
   const targets = planTargets(manifest, request);
   await warnOfArchitecture(tools, manifest);
   const task = { id: randomUUID(), key: manifest.key, scope: request.scope };

@@ -6,6 +6,8 @@ import { openBundle, type Bundle } from '../snapshot/bundle.ts';
 import { misfit } from '../snapshot/compatibility.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
+import { sizeProblem } from '../snapshot/max-size.ts';
+import type { Settings } from '../settings.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
@@ -35,7 +37,7 @@ export type Search =
 export async function searchSnapshot(
   tools: StoreTools,
   plan: Plan,
-  restoreKeys: readonly string[],
+  { restoreKeys, maxBytes }: Pick<Settings, 'restoreKeys' | 'maxBytes'>,
   explainMiss: () => Promise<string>,
   signal: AbortSignal,
 ): Promise<Search> {
@@ -55,6 +57,7 @@ export async function searchSnapshot(
     const reason =
       manifest.kind === 'database'
         ? (misfit(manifest, plan.target) ??
+          sizeProblem(manifest, maxBytes)?.message ??
           (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
         : 'it holds volumes, not a database that snapvol has started';
     if (manifest.kind === 'database' && reason === undefined) {

@@ -58,7 +58,7 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
       searchSnapshot(
         tools,
         plan,
-        settings.restoreKeys,
+        settings,
         () => explainMiss(store, plan.keyParts, settings.key, signal),
         signal,
       ),
