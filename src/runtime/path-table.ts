@@ -24,21 +24,22 @@ export class PathTable {
     return this.#values[this.#slot(high, low)] || undefined;
   }
 
-  /** @param value from 1 to 255 */
-  set(path: string, value: number): void {
+  /** The value of the path from now on: `value`, from 1 to 255, unless it has one already. */
+  add(path: string, value: number): number {
     const [high, low] = this.#hash(path);
-    if (this.#put(high, low, value)) this.#size += 1;
+    const slot = this.#slot(high, low);
+    const before = this.#values[slot] ?? 0;
+    if (before !== 0) return before;
+    this.#put(slot, high, low, value);
+    this.#size += 1;
     if (this.#size * 2 > this.#values.length) this.#grow();
+    return value;
   }
 
-  /** Whether it was not there before. */
-  #put(high: number, low: number, value: number): boolean {
-    const slot = this.#slot(high, low);
-    const isNew = this.#values[slot] === 0;
+  #put(slot: number, high: number, low: number, value: number): void {
     this.#high[slot] = high;
     this.#low[slot] = low;
     this.#values[slot] = value;
-    return isNew;
   }
 
   /** Where it is, or where it would be put. There is always a free slot. */
@@ -57,8 +58,9 @@ export class PathTable {
     this.#high = new Uint32Array(slots);
     this.#low = new Uint32Array(slots);
     this.#values = new Uint8Array(slots);
-    for (const [slot, value] of values.entries()) {
-      if (value !== 0) this.#put(high[slot] ?? 0, low[slot] ?? 0, value);
+    for (const [at, value] of values.entries()) {
+      const [h, l] = [high[at] ?? 0, low[at] ?? 0];
+      if (value !== 0) this.#put(this.#slot(h, l), h, l, value);
     }
   }
 

@@ -122,7 +122,7 @@ export class TarFilter extends Transform {
   #takeEntry(entry: TarEntry): 'take' | 'skip' {
     const { type, name, linkName, features } = entry;
     if (this.#leavesOut && this.#isLeftOut(entry)) {
-      this.#dropped.set(name, 1);
+      this.#dropped.add(name, 1);
       if (this.#shown.length < shownNames) this.#shown.push(shownName(name));
       return 'skip';
     }

@@ -47,6 +47,8 @@ export class TarGuard {
     this.#entries += 1;
     if (this.#entries > this.#limits.entries)
       throw unusable('the archive is damaged: it has more entries than its manifest says');
+    if (Math.max(name.length, entry.name.length) > nameLimitBytes)
+      throw refused(name.slice(0, 100), `has a name of more than ${nameLimitBytes} bytes`);
     if ('346'.includes(type)) throw refused(name, 'is a device node or FIFO');
     requireOneMeaning(entry);
     const kind = type === '1' ? this.#targetKind(name, linkName) : kindOf(entry);
@@ -113,7 +115,7 @@ function kindOf(entry: TarEntry): number {
 function innerPath(path: string, name: string): string {
   if (path === '') throw refused(name, 'has no name');
   if (path.length > nameLimitBytes)
-    throw refused(name.slice(0, 100), `has a name of more than ${nameLimitBytes} bytes`);
+    throw refused(name, `leads to a path of more than ${nameLimitBytes} bytes`);
   if (path.startsWith('/')) throw refused(name, `has the absolute path ${shownName(path)}`);
   if (/(^|\/)\.\.(\/|$)/.test(path))
     throw refused(name, `has the path ${shownName(path)}, with ".."`);

@@ -34,7 +34,7 @@ export function requireOneMeaning(entry: TarEntry): void {
   const records = recordsOf(entry).filter(({ key }) => isDecisive(key));
   const keys = records.map(({ key }) => key).filter((key) => !isRepeated(key));
   const twice = keys.find((key, at) => keys.indexOf(key) !== at);
-  if (twice !== undefined) refuse(`two values of ${shownName(twice)}`);
+  if (twice !== undefined) refuse(`two values of ${shownName(twice.slice(0, 100))}`);
   if (records.some(({ value }) => value === '' || value.includes('\0')))
     refuse('an impossible value in its extended header');
   for (const [longType, key] of [
@@ -53,7 +53,10 @@ export function requireNothingForAll({ extensions }: TarEntry): void {
     type === 'g' ? paxRecords(content) : [],
   );
   const named = forAll.find(({ key }) => isDecisive(key));
-  if (named) throw unusable(`a global header of it sets ${shownName(named.key)} for all entries`);
+  if (named)
+    throw unusable(
+      `a global header of it sets ${shownName(named.key.slice(0, 100))} for all entries`,
+    );
 }
 
 function requireHolesOfOneMeaning(
