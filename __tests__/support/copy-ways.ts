@@ -69,6 +69,7 @@ export class CopyBench implements AsyncDisposable {
   readonly scratchDir = mkdtempSync(join(tmpdir(), 'snapvol-scratch-'));
   readonly messages: string[] = [];
   readonly zstd: string | undefined;
+  readonly #others: (() => Promise<unknown>)[] = [];
   #count = 0;
 
   private constructor(volumes: VolumeBench, zstd: string | undefined) {
@@ -152,7 +153,13 @@ export class CopyBench implements AsyncDisposable {
     ];
   }
 
+  /** Something more that is to go with the bench. */
+  onDispose(work: () => Promise<unknown>): void {
+    this.#others.push(work);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const work of this.#others) await work();
     for (const dir of [this.dir, this.scratchDir]) rmSync(dir, { recursive: true, force: true });
     await this.volumes[Symbol.asyncDispose]();
   }
