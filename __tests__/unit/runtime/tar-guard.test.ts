@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { zstdCompressSync } from 'node:zlib';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { readArchive } from '../../../src/runtime/archive-file.ts';
+import { findZstd } from '../../../src/runtime/compression.ts';
 import type { ExpectedArchive } from '../../../src/runtime/volume-copier.ts';
 import {
   forgedArchive,
@@ -85,6 +87,31 @@ test('everything else goes through as it is', async () => {
   const { output, unpackedBytes } = await read(parts, { entries: 15 });
   expect(output.equals(tar)).toBe(true);
   expect(unpackedBytes).toBe(tar.length);
+});
+
+test('a small archive that unpacks to much is left where it is more than its manifest says', async () => {
+  const tar = hostileTar({ parts: [tarEntry('./zeros', Buffer.alloc(50_000_000))] });
+  const packed = zstdCompressSync(tar);
+  expect(packed.length).toBeLessThan(10_000);
+  const { file, ...forged } = forgedArchive(join(dir, 'bomb'), packed);
+  const expected = { ...forged, compression: 'zstd', tarBytes: 1_000_000 } as const;
+  for (const zstd of [undefined, await findZstd(process.env['PATH'] ?? '')]) {
+    let bytes = 0;
+    const sink = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        done();
+      },
+    });
+    const { signal } = new AbortController();
+    await expect(
+      readArchive(file, expected, hostileMaxBytes, sink, zstd, signal),
+    ).rejects.toMatchObject({
+      code: 'snapshot-corrupt',
+      message: expect.stringContaining('unpacks to more than its manifest says'),
+    });
+    expect(bytes).toBeLessThanOrEqual(expected.tarBytes);
+  }
 });
 
 test('holes of files are counted', async () => {
