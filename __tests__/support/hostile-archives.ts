@@ -122,6 +122,18 @@ export function hostileArchives(
       ],
       refusal: /no map of them/,
     },
+    'another name of a file with holes': {
+      parts: [
+        paxEntry({
+          'GNU.sparse.major': '1',
+          'GNU.sparse.minor': '0',
+          'GNU.sparse.name': `${at}a`,
+          'GNU.sparse.realsize': '0',
+        }),
+        tarEntry(`../x/GNUSparseFile.0/a`, '0\n'.padEnd(512, '\0')),
+      ],
+      refusal: /with "\.\."/,
+    },
     'holes of a symlink': {
       parts: [
         paxEntry({ 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '9' }),

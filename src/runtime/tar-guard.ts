@@ -52,6 +52,7 @@ export class TarGuard {
     if ('346'.includes(type)) throw refused(name, 'is a device node or FIFO');
     requireOneMeaning(entry);
     const kind = type === '1' ? this.#targetKind(name, linkName) : kindOf(entry);
+    if (entry.sparseName !== undefined) innerPath(entry.name, name); // for who does not know of holes
     this.#take(innerPath(name, name), kind, name);
     this.#countHoles(entry);
   }

@@ -7,7 +7,7 @@ const hostileTexts = [
   ...['./folder/link/x', './file', './folder', './folder/link', 'a\0b', '\x1b[31m', '\xff\xfe'],
   ...['x'.repeat(100), 'x/'.repeat(3000), '0', '-1', '1e9', '9'.repeat(20), '8589934592'],
 ];
-const types = [...'01234567SxgLKDMNVAZ\0 '];
+const types = '0 1 2 3 4 5 6 7 S x g L K D M N V A Z \0'.split(' ');
 const keys = [
   ...['path', 'linkpath', 'size', 'mtime', 'uid', 'comment', 'SCHILY.xattr.user.a', 'hdrcharset'],
   ...['major', 'minor', 'name', 'realsize', 'size', 'map', 'offset', 'numbytes', 'numblocks'].map(
