@@ -4,11 +4,18 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 
+import { composeStoreTools } from '../../src/compose.ts';
 import { startPipeHelper } from '../../src/runtime/pipe-helper.ts';
+import { writeBundle } from '../../src/snapshot/bundle.ts';
+import { restore } from '../../src/usecases/restore.ts';
 import { CopyBench, wayNames, ways, type WayName } from '../support/copy-ways.ts';
 import { confinement, spyImage } from '../support/confinement.ts';
+import { docker } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { makeVolumesManifest } from '../support/manifests.ts';
+import { createRecordingLog } from '../support/recording-log.ts';
 import { hostTree } from '../support/host-tree.ts';
 import {
   forgedArchive,
@@ -131,6 +138,83 @@ test.each(wayNames)('%s: set-user-ID files and far symlinks stay what they are',
   });
   const { volume } = await bench.restore(way, forged);
   expect(await readTree(bench.volumes, volume)).toMatchObject({ './setuid': { mode: '6755' } });
+});
+
+describe('a hostile bundle in a store', () => {
+  /** Saves it, whatever it is, and restores it with the limit. */
+  const restoring = async (
+    parts: readonly Buffer[],
+    maxBytes: number,
+    image: string = testImage('postgres:17'),
+  ): Promise<unknown> => {
+    const dir = mkdtempSync(join(bench.dir, 'bundle-'));
+    const { compression, ...forged } = forgedArchive(join(dir, 'data.tar'), hostileTar({ parts }));
+    const [volume] = makeVolumesManifest().volumes;
+    if (!volume) throw new Error('the sample has a volume');
+    const origin = {
+      type: 'volume',
+      volume: wanted,
+      driver: 'local',
+      options: {},
+      labels: {},
+    } as const;
+    const { archiveBytes, sha256, tarBytes, entries, features } = forged;
+    const archive = {
+      archive: 'data.tar',
+      compression,
+      archiveBytes,
+      sha256,
+      tarBytes,
+      entries,
+      features,
+    };
+    const volumes = [{ ...volume, ...archive, origin }];
+    const { manifest } = await writeBundle(dir, makeVolumesManifest({ volumes }));
+    const log = createRecordingLog();
+    const around = {
+      log,
+      tempDir: tmpdir(),
+      cwd: tmpdir(),
+      env: process.env,
+      outputFd: 2 as const,
+    };
+    const store = mkdtempSync(join(bench.dir, 'store-'));
+    await using composed = await composeStoreTools(around, 'auto', { kind: 'file', dir: store });
+    const { signal } = new AbortController();
+    await composed.tools.store.save(manifest.key, dir, signal);
+    const wishes = { rename: {}, volume: undefined, includeBinds: false, overwrite: false };
+    const request = { ...wishes, image, maxBytes, scope: bench.volumes.prefix };
+    return await restore(composed.tools, { key: manifest.key, exact: true }, request, signal);
+  };
+
+  let wanted: string;
+
+  beforeEach(() => {
+    wanted = `${bench.volumes.prefix}-wanted`;
+  });
+
+  afterEach(async () => {
+    expect(await bench.runtime.findVolume(wanted)).toBeUndefined();
+    expect(await docker('ps', '--all', '--quiet', '--filter', `name=${wanted}`)).toBe('');
+  });
+
+  test('leaves no volume when its archive is refused', async () => {
+    const { parts = [] } = hostileArchives(canary)['a symlink, and a file through it'] ?? {};
+    await expect(restoring(parts, hostileMaxBytes)).rejects.toMatchObject({
+      code: 'snapshot-corrupt',
+      message: expect.stringContaining('goes through out'),
+    });
+  });
+
+  test('is refused by its size before anything is made', async () => {
+    // Without even looking for the image of a helper container.
+    const parts = [tarEntry('./file', 'x'.repeat(9000))];
+    await expect(restoring(parts, 9000, 'snapvol-test/nothing:1')).rejects.toMatchObject({
+      code: 'snapshot-incompatible',
+      message: expect.stringContaining('"max-size"'),
+      hint: expect.stringContaining('max-size'),
+    });
+  });
 });
 
 describe('the helper container', () => {

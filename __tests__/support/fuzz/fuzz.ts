@@ -144,7 +144,7 @@ async function requireInside(tar: Buffer): Promise<void> {
   try {
     for await (const entry of reader) {
       const { name, type, linkname } = entry.header;
-      entries.push(name, ...(type === 'link' ? [linkname ?? ''] : []));
+      entries.push(name, ...(type === 'link' ? [linkname] : []));
       await buffer(entry);
     }
   } catch {
