@@ -105,7 +105,7 @@ async function restoreOnce() {
 function restoreWishes(volume) {
   return {
     ...{ rename: {}, volume, includeBinds: false, overwrite: false, image: undefined },
-    acceptance: { digest: undefined, provenance: [] },
+    ...{ acceptance: { digest: undefined, provenance: [] }, maxBytes: 100e9 },
   };
 }
 

@@ -21,6 +21,7 @@ import {
   provenanceRules,
   retentionDays,
   splitWords,
+  storageBytes,
   text,
   trueOrFalse,
   type ContainerOptions,
@@ -28,6 +29,7 @@ import {
 } from './setting-values.ts';
 import type { Acceptance } from './snapshot/acceptance.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
+import { defaultMaxBytes } from './snapshot/max-size.ts';
 import { artifactStoreName, parseStore, type StoreLocation } from './stores/location.ts';
 
 export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
@@ -72,6 +74,7 @@ export const inputNames = [
   'ready-command',
   'url',
   'copy',
+  'max-size',
 ] as const;
 export type InputName = (typeof inputNames)[number];
 
@@ -120,6 +123,8 @@ export interface Settings extends CopySettings {
   readonly shmBytes: number | undefined;
   readonly durability: 'relaxed' | 'full';
   readonly extraVolumes: readonly ExtraVolume[];
+  /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
+  readonly maxBytes: number;
 }
 
 export interface SettingsContext {
@@ -191,6 +196,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     shmBytes: options.shmBytes,
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
     extraVolumes: read('volumes-extra', extraVolumes, []),
+    maxBytes: read('max-size', storageBytes, defaultMaxBytes),
     ...readCopySettings(reader, context),
   } as const;
 

@@ -15,9 +15,11 @@ import {
   keyText,
   lines,
   oneOf,
+  storageBytes,
   text,
   trueOrFalse,
 } from './setting-values.ts';
+import { defaultMaxBytes } from './snapshot/max-size.ts';
 
 // The inputs of the sub-actions save/ and restore/, and of the commands of the same names.
 
@@ -58,6 +60,7 @@ export const restoreInputNames = [
   'expect-digest',
   'require-provenance',
   'lookup-only',
+  'max-size',
 ] as const;
 
 type Raw = Readonly<Partial<Record<string, string>>>;
@@ -97,6 +100,8 @@ export interface RestoreSettings {
   readonly failOnMiss: boolean;
   readonly acceptance: Acceptance;
   readonly lookupOnly: boolean;
+  /** As in `Settings`. */
+  readonly maxBytes: number;
 }
 
 /** @throws `invalid-settings` with a line per problem in `details` */
@@ -158,6 +163,7 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
     failOnMiss: read('fail-on-miss', trueOrFalse, false),
     acceptance: readAcceptance(reader),
     lookupOnly: read('lookup-only', trueOrFalse, false),
+    maxBytes: read('max-size', storageBytes, defaultMaxBytes),
   };
   if (problems.length > 0) throw invalidSettings(problems);
   return settings;

@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -85,6 +85,40 @@ describe.each([
       expect(await readdir(target)).toEqual([]);
       expect(await readdir(job.workspaceDir)).toEqual([]);
     };
+
+    /** What the client packs from now on gets other paths; `sed` as tar's --transform takes it. */
+    const saveHostile = async (key: string, sed: string): Promise<void> => {
+      const folder = join(job.workspaceDir, '.snapvol-cache');
+      await mkdir(folder);
+      await writeFile(join(folder, 'a'), 'hostile');
+      await symlink(target, join(folder, 'b'));
+      await writeFile(join(folder, 'c'), 'hostile');
+      job.set('TAR_OPTIONS', `--transform=${sed}`);
+      await client.saveCache(['.snapvol-cache/*'], key);
+      job.set('TAR_OPTIONS', undefined);
+      await rm(folder, { recursive: true });
+    };
+
+    test.each([
+      ['an absolute path', (away: string) => `s,^.*/a$,${away}/kept,`],
+      ['a path with ".."', (away: string) => `s,^.*/a$,.snapvol-cache/../../../..${away}/kept,`],
+      ['a path through a symlink', () => 's,^.*/c$,.snapvol-cache/b/kept,S'],
+      [
+        'a symlink in place of its folder',
+        () => 's,^.*/b$,.snapvol-cache,S;s,^.*/c$,.snapvol-cache/kept,S',
+      ],
+    ])('refuses an entry with %s, which changes nothing elsewhere', async (_, sed) => {
+      const away = await scratch.folder('away');
+      await writeFile(join(away, 'kept'), 'as it was');
+      await saveHostile('key', sed(away));
+      await expect(load('key')).rejects.toMatchObject({
+        code: 'snapshot-corrupt',
+        message: expect.stringContaining('is no file, so it cannot be part of a bundle'),
+      });
+      expect(await readFile(join(away, 'kept'), 'utf8')).toBe('as it was');
+      expect(process.env['TAR_OPTIONS']).toBeUndefined();
+      await expectNothingLeft();
+    });
 
     test('loads nothing when the entry goes between its look-up and its download', async () => {
       await save('key');

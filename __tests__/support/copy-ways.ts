@@ -55,6 +55,7 @@ export interface CopySettings {
   readonly compression?: Compression;
   readonly archive?: string;
   readonly silenceMs?: number;
+  readonly maxBytes?: number;
 }
 
 export const zstdLevel3: Compression = { kind: 'zstd', level: 3 };
@@ -69,6 +70,7 @@ export class CopyBench implements AsyncDisposable {
   readonly scratchDir = mkdtempSync(join(tmpdir(), 'snapvol-scratch-'));
   readonly messages: string[] = [];
   readonly zstd: string | undefined;
+  readonly #others: (() => Promise<unknown>)[] = [];
   #count = 0;
 
   private constructor(volumes: VolumeBench, zstd: string | undefined) {
@@ -130,10 +132,11 @@ export class CopyBench implements AsyncDisposable {
     settings: CopySettings & { readonly into?: string } = {},
   ): Promise<{ readonly volume: string; readonly method: CopyMethod }> {
     const volume = settings.into ?? (await this.volumes.volume());
-    const method = await this.copier(way, settings).restore(
+    const { method } = await this.copier(way, settings).restore(
       this.target(volume, settings.image ?? ways[way].image),
       saved.file,
       saved,
+      settings.maxBytes ?? Infinity,
       settings.signal ?? new AbortController().signal,
     );
     return { volume, method };
@@ -152,7 +155,13 @@ export class CopyBench implements AsyncDisposable {
     ];
   }
 
+  /** Something more that is to go with the bench. */
+  onDispose(work: () => Promise<unknown>): void {
+    this.#others.push(work);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const work of this.#others) await work();
     for (const dir of [this.dir, this.scratchDir]) rmSync(dir, { recursive: true, force: true });
     await this.volumes[Symbol.asyncDispose]();
   }

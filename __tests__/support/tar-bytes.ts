@@ -6,11 +6,15 @@ export function tarHeader(fields: {
   readonly linkName?: string;
   readonly prefix?: string;
   readonly magic?: string;
+  readonly mode?: string;
+  /** At the very end, where star has a mark of its own. */
+  readonly end?: string;
 }): Buffer {
   const { name, type = '0', size = 0, linkName = '', prefix = '', magic = 'ustar\0' } = fields;
+  const { mode = '0000644', end = '' } = fields;
   const block = Buffer.alloc(512);
   block.write(name, 0, 100, 'latin1');
-  block.write('0000644\0', 100);
+  block.write(`${mode}\0`, 100);
   block.write('0000000\0', 108);
   block.write('0000000\0', 116);
   if (typeof size === 'number') block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
@@ -20,6 +24,7 @@ export function tarHeader(fields: {
   block.write(linkName, 157, 100, 'latin1');
   block.write(magic, 257, 'latin1');
   block.write(prefix, 345, 155, 'latin1');
+  block.write(end, 512 - end.length, 'latin1');
   block.fill(' ', 148, 156);
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);

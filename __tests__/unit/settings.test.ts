@@ -65,6 +65,11 @@ describe('settings', () => {
     }
   });
 
+  test('limit what is restored to 100 GB, or to what is given', () => {
+    expect(makeSettings().maxBytes).toBe(100_000_000_000);
+    expect(makeSettings({ 'max-size': '5GiB' }).maxBytes).toBe(5 * 1024 ** 3);
+  });
+
   test('name the database after the user where only a user is given, as the images do', () => {
     expect(makeSettings({ user: 'app' }).credentials).toMatchObject({
       user: 'app',
@@ -172,6 +177,7 @@ describe('settings', () => {
     ['compression', 'zstd:20', /zstd:1/],
     ['compression', 'gzip', /zstd:1/],
     ['copy', 'rsync', /auto, pipe, archive/],
+    ['max-size', '5', /not a size/],
     ['data-path', 'data', /absolute path/],
   ])('%s: %j is refused', (name, value, message) => {
     const [problem, ...others] = problemsOf({ image: 'postgres', [name]: value });

@@ -117,6 +117,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   },
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
+  'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
 };
 
 const storeFlags = ['store', 'store-timeout'] as const;
@@ -230,7 +231,7 @@ export const commands: readonly Command[] = [
         value: 'IMAGE',
         about: "image of the helper container that copies (the snapshot's own)",
       },
-      ...flags('expect-digest', 'require-provenance', ...storeFlags, 'copy'),
+      ...flags('expect-digest', 'require-provenance', 'max-size', ...storeFlags, 'copy'),
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
 import { TarFilter, type TarSummary } from './tar-filter.ts';
+import { TarGuard } from './tar-guard.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -39,8 +40,15 @@ export class Meter extends Transform {
   }
 }
 
+/** What a whole archive has turned out to be. */
+export interface ReadArchive extends Pick<TarSummary, 'root'> {
+  /** Of the tar stream, with all holes of files written out. */
+  readonly unpackedBytes: number;
+}
+
 /**
  * Writes a tar stream to the new file `file`, filtered and compressed. After a failure the file is gone.
+ * @param guard for a stream from outside
  * @throws BrokenOff, `copy-failed`, `cancelled`
  */
 export async function writeArchive(
@@ -50,6 +58,7 @@ export async function writeArchive(
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
+  guard?: TarGuard,
 ): Promise<Omit<SavedArchive, 'method'>> {
   const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
     tar.destroy();
@@ -57,7 +66,7 @@ export async function writeArchive(
   });
   try {
     const target = handle.createWriteStream({ highWaterMark: chunkBytes });
-    const filter = new TarFilter(onBytes);
+    const filter = new TarFilter({ onBytes, ...(guard && { guard }) });
     const meter = new Meter({ highWaterMark: chunkBytes });
     const codec = compressor(compression, zstd);
     await settled(
@@ -76,23 +85,26 @@ export async function writeArchive(
 }
 
 /**
- * Sends the tar stream in `file` to `sink` and ends it, checking all the way that it is the expected one. What `sink`
- * got is right only when this resolves. @throws BrokenOff, `snapshot-corrupt`, `copy-failed`, `cancelled`
+ * Sends the tar stream in `file` to `sink` and ends it, checking all the way that it is the expected one, and that it
+ * is safe to unpack (see {@link TarGuard}). What `sink` got is right only when this resolves.
+ * @param maxBytes of the tar stream, with all holes of files written out
+ * @throws BrokenOff, `snapshot-corrupt`, `snapshot-incompatible` for more than `maxBytes`, `copy-failed`, `cancelled`
  */
 export async function readArchive(
   file: string,
   expected: ExpectedArchive,
+  maxBytes: number,
   sink: Writable,
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
-): Promise<TarSummary> {
+): Promise<ReadArchive> {
   try {
     const { size } = await stat(file).catch((error: unknown) => {
       throw damaged(`its file ${file} is missing`, error);
     });
     if (size !== expected.archiveBytes) throw misfit('bytes', size, expected.archiveBytes);
-    return await readChecked(file, expected, sink, zstd, signal, onBytes);
+    return await readChecked(file, expected, maxBytes, sink, zstd, signal, onBytes);
   } catch (error) {
     sink.destroy();
     if (signal.aborted) throw error;
@@ -106,15 +118,22 @@ export async function readArchive(
 async function readChecked(
   file: string,
   expected: ExpectedArchive,
+  maxBytes: number,
   sink: Writable,
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
-): Promise<TarSummary> {
-  const filter = new TarFilter((bytes) => {
-    // Not only at the end: a small archive can unpack to more than any disk holds.
-    if (bytes > expected.tarBytes) throw damaged(`it unpacks to more than its manifest says`);
-    onBytes?.(bytes);
+): Promise<ReadArchive> {
+  const { entries, tarBytes } = expected;
+  const guard = new TarGuard({ entries, tarBytes, unpackedBytes: maxBytes });
+  const filter = new TarFilter({
+    guard,
+    leavesOut: false,
+    onBytes(bytes) {
+      // Not only at the end: a small archive can unpack to more than any disk holds.
+      if (bytes > tarBytes) throw damaged(`it unpacks to more than its manifest says`);
+      onBytes?.(bytes);
+    },
   });
   const meter = new Meter({ highWaterMark: chunkBytes });
   const source = createReadStream(file, { highWaterMark: chunkBytes });
@@ -124,11 +143,9 @@ async function readChecked(
   const { summary } = filter;
   const sha256 = meter.sha256();
   if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
-  if (filter.inputBytes !== expected.tarBytes)
-    throw misfit('tar bytes', filter.inputBytes, expected.tarBytes);
-  if (summary.entries !== expected.entries)
-    throw misfit('entries', summary.entries, expected.entries);
-  return summary;
+  if (filter.inputBytes !== tarBytes) throw misfit('tar bytes', filter.inputBytes, tarBytes);
+  if (summary.entries !== entries) throw misfit('entries', summary.entries, entries);
+  return { root: summary.root, unpackedBytes: tarBytes + guard.holeBytes };
 }
 
 async function sha256Of(file: string): Promise<string> {

@@ -180,6 +180,9 @@ function healthOf(status: string | undefined): ContainerState['health'] {
   return status === 'starting' || status === 'healthy' || status === 'unhealthy' ? status : 'none';
 }
 
+/** A shell, a tar, and what they may start. */
+const confinedPids = 32;
+
 /** @param address where the port is published */
 export function createOptions(
   spec: ContainerSpec,
@@ -218,6 +221,7 @@ export function createOptions(
         CapDrop: ['ALL'],
         CapAdd: [...spec.confinedTo],
         SecurityOpt: ['no-new-privileges'],
+        PidsLimit: confinedPids,
       }),
     },
   };

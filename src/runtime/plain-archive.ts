@@ -100,7 +100,7 @@ async function writePlain(
   const meter = new Meter({ highWaterMark: chunkBytes });
   const streams = [plain, ...codec.streams, meter, output.stream];
   const [read, wrote] = await Promise.allSettled([
-    readArchive(archiveFile, expected, renamed, zstd, signal, onBytes),
+    readArchive(archiveFile, expected, Infinity, renamed, zstd, signal, onBytes),
     settled(codec, output.label, pipeline(streams, { signal, end: !output.isShared })),
   ]);
   // Wrong bytes are what has to be told, whoever stumbles over them; then what is wrong with the output.

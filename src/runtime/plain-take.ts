@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { BrokenOff, settled, writeArchive, type OnBytes } from './archive-file.ts';
 import type { ArchiveSource, Strip, TakenArchive } from './plain-archiver.ts';
 import { openSource } from './plain-source.ts';
+import { TarGuard } from './tar-guard.ts';
 import { nameBytes, pathIn, pathOf, shownName } from './tar-path.ts';
 import { rootPath, TarRename, type Rename } from './tar-rename.ts';
 import { TarSurvey } from './tar-survey.ts';
@@ -27,12 +28,14 @@ export async function takeArchive(
   const folder = isAuto ? await findRoot(source, zstd, signal) : folderPath(strip.folder);
   const others = isAuto ? [] : strip.others.map(folderPath);
   const renamed = new TarRename(renameFrom(folder, others), { foreign: true, makeRoot: true });
+  // What could not be restored is not stored. How much it is, the restore says.
+  const guard = new TarGuard({ entries: Infinity, tarBytes: 0, unpackedBytes: Infinity });
   try {
     const { readable, ...codec } = await openSource(source, zstd, signal);
     const reading = pipeline([readable, ...codec.streams, renamed], { signal });
     const [read, wrote] = await Promise.allSettled([
       settled(codec, source.label, reading),
-      writeArchive(renamed, archiveFile, compression, zstd, signal, onBytes),
+      writeArchive(renamed, archiveFile, compression, zstd, signal, onBytes, guard),
     ]);
     // A disk that is full is told by who writes, everything else by who reads.
     if (wrote.status === 'rejected' && !(wrote.reason instanceof BrokenOff)) throw wrote.reason;

@@ -2,6 +2,10 @@ import { posix } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
 
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
+import { PathTable } from './path-table.ts';
+import type { TarGuard } from './tar-guard.ts';
+import { headBlocks } from './tar-head.ts';
+import { shownName } from './tar-path.ts';
 import { blocksOf, TarReader, type TarEntry } from './tar-reader.ts';
 import type { FarLink, VolumeContents } from './volume-copier.ts';
 
@@ -17,11 +21,20 @@ export interface TarSummary {
   readonly tarBytes: number;
   readonly entries: number;
   readonly features: readonly ArchiveFeature[];
-  /** The header blocks of the root folder's own entry, extended headers first; empty where it has none. */
+  /** Header blocks of the root folder, extended headers first; empty where it has no entry. Only the last has a name. */
   readonly root: readonly Buffer[];
   /** What was left out, in words; none where nothing was. */
   readonly notes: readonly string[];
   readonly contents: VolumeContents;
+}
+
+export interface TarFilterOptions {
+  /** Called with the number of bytes read so far; what it throws breaks the stream. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+  /** Refuses entries of what comes from outside. */
+  readonly guard?: TarGuard;
+  /** False where FIFOs and devices have no business any more, and are left to the guard. */
+  readonly leavesOut?: boolean;
 }
 
 /**
@@ -35,8 +48,11 @@ export class TarFilter extends Transform {
   inputBytes = 0;
   readonly #onBytes: ((bytes: number) => void) | undefined;
   readonly #features = new Set<ArchiveFeature>();
-  /** Names (latin1) of what was left out: a further hard link to it cannot be kept either. */
-  readonly #dropped = new Set<string>();
+  readonly #guard: TarGuard | undefined;
+  readonly #leavesOut: boolean;
+  /** What was left out: a further hard link to it cannot be kept either. */
+  readonly #dropped = new PathTable();
+  readonly #shown: string[] = [];
   #root: readonly Buffer[] = [];
   #files = 0;
   readonly #farLinks: FarLink[] = [];
@@ -45,10 +61,11 @@ export class TarFilter extends Transform {
   readonly #reader: TarReader;
   #output: Buffer[] = [];
 
-  /** @param onBytes called with the number of bytes read so far; what it throws breaks the stream */
-  constructor(onBytes?: (bytes: number) => void) {
+  constructor({ onBytes, guard, leavesOut = true }: TarFilterOptions = {}) {
     super({ highWaterMark: 1024 * 1024 });
     this.#onBytes = onBytes;
+    this.#guard = guard;
+    this.#leavesOut = leavesOut;
     this.#reader = new TarReader({
       entry: (entry) => this.#takeEntry(entry),
       content: (part) => {
@@ -97,31 +114,31 @@ export class TarFilter extends Transform {
 
   #notes(): string[] {
     if (this.#dropped.size === 0) return [];
-    const names = [...this.#dropped].slice(0, shownNames).map((name) =>
-      Buffer.from(name, 'latin1')
-        .toString('utf8')
-        .replace(/\p{Cc}/gu, '?'),
-    );
-    const more = this.#dropped.size - names.length;
-    return [
-      `left out FIFOs and device nodes: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
-    ];
+    const names = this.#shown.join(', ');
+    const more = this.#dropped.size - this.#shown.length;
+    return [`left out FIFOs and device nodes: ${names}${more > 0 ? ` and ${more} more` : ''}`];
   }
 
   #takeEntry(entry: TarEntry): 'take' | 'skip' {
     const { type, name, linkName, features } = entry;
-    if ('346'.includes(type) || (type === '1' && this.#dropped.has(linkName))) {
-      this.#dropped.add(name);
+    if (this.#leavesOut && this.#isLeftOut(entry)) {
+      this.#dropped.add(name, 1);
+      if (this.#shown.length < shownNames) this.#shown.push(shownName(name));
       return 'skip';
     }
+    this.#guard?.check(entry);
     const blocks = blocksOf(entry);
     this.#entries += 1;
     for (const feature of features) this.#features.add(feature);
-    if (type === '5' && name === './') this.#root = blocks;
+    if (type === '5' && name === './') this.#root = headBlocks(entry, { name });
     if (type === '0' || type === '7') this.#files += 1;
     if (type === '2') this.#noteLink(name, linkName);
     for (const block of blocks) this.#emit(block);
     return 'take';
+  }
+
+  #isLeftOut({ type, linkName }: TarEntry): boolean {
+    return '346'.includes(type) || (type === '1' && this.#dropped.get(linkName) !== undefined);
   }
 
   /** Names are bytes here (latin1); to others they are text. */

@@ -54,8 +54,10 @@ export function readNumber(block: Buffer, start: number): number {
 }
 
 function readOctal(block: Buffer, start: number, length: number): number {
-  const digits = text(block, start, length).trim();
-  if (!/^[0-7]*$/.test(digits)) throw notTar('a number that is not octal');
+  // Nothing behind a zero byte: some tars would read on.
+  const field = block.toString('latin1', start, start + length);
+  const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(field) ?? [];
+  if (digits === undefined) throw notTar('a number that is not octal');
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 

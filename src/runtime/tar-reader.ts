@@ -28,6 +28,8 @@ export interface TarEntry {
   readonly sparseName: string | undefined;
   /** Of the content that follows, without padding: 0 for what has none, whatever its size field says. */
   readonly contentBytes: number;
+  /** What its headers say of its size. */
+  readonly declaredBytes: number;
   readonly features: readonly ArchiveFeature[];
   readonly extensions: readonly HeldExtension[];
   readonly header: Buffer;
@@ -177,6 +179,7 @@ export class TarReader {
       contentBytes,
       this.#visitor.entry({
         ...{ type, name, linkName, sparseName, contentBytes, features, extensions, continuation },
+        declaredBytes: sizeBytes,
         header: block,
       }),
     );

@@ -1,8 +1,9 @@
 import { Transform, type TransformCallback } from 'node:stream';
 
-import { paxRecords, type PaxRecord } from './tar-extension.ts';
+import type { PaxRecord } from './tar-extension.ts';
 import { headBlocks } from './tar-head.ts';
 import { inPosix, newHeader } from './tar-header.ts';
+import { requireNothingForAll } from './tar-one-meaning.ts';
 import { isFolder, pathOf, shownName, unusable } from './tar-path.ts';
 import { TarReader, type TarEntry } from './tar-reader.ts';
 import { aliasOf, checkMap, paxMap, readOldMap } from './tar-sparse.ts';
@@ -75,7 +76,7 @@ export class TarRename extends Transform {
   }
 
   #takeEntry(entry: TarEntry): 'take' | 'skip' {
-    refuseForAll(entry);
+    requireNothingForAll(entry);
     const oldName = entry.sparseName ?? entry.name;
     const path = pathOf(oldName);
     const newPath = this.#rename(path);
@@ -151,13 +152,4 @@ function sparseHead(entry: TarEntry, name: string): Buffer[] {
     ],
   });
   return [...head, content];
-}
-
-/** One path for all entries would make one entry of them. */
-function refuseForAll({ extensions }: TarEntry): void {
-  const forAll = extensions.flatMap(({ type, content }) =>
-    type === 'g' ? paxRecords(content) : [],
-  );
-  const named = forAll.find(({ key }) => /^(path|linkpath|size|GNU\.sparse\..*)$/.test(key));
-  if (named) throw unusable(`a global header of it sets ${shownName(named.key)} for all entries`);
 }

@@ -45,20 +45,22 @@ export async function saveArchive(
   });
 }
 
+/** How much was unpacked. */
 export async function restoreArchive(
   { runtime, zstd }: ArchiveOptions,
   target: CopyTarget,
   archiveFile: string,
   expected: ExpectedArchive,
+  maxBytes: number,
   signal: AbortSignal,
   onBytes?: OnBytes,
-): Promise<void> {
+): Promise<number> {
   const created = await createHelper(runtime, target, 'restore', signal);
   const folder = target.folder === undefined ? mountPoint : `${mountPoint}/${target.folder}`;
-  await withResource(created, async (helper) => {
+  return withResource(created, async (helper) => {
     const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
     const [read, put] = await Promise.allSettled([
-      readArchive(archiveFile, expected, upload, zstd, signal, onBytes),
+      readArchive(archiveFile, expected, maxBytes, upload, zstd, signal, onBytes),
       runtime.putArchive(helper.id, folder, upload, signal).catch((error: unknown) => {
         // A failed put no longer reads: end the stream, so that the other side notices.
         upload.destroy();
@@ -69,6 +71,7 @@ export async function restoreArchive(
     if (put.status === 'rejected') throw copyFailed(target, put.reason);
     if (read.status === 'rejected') throw read.reason;
     await setRoot(runtime, helper.id, folder, read.value.root, signal);
+    return read.value.unpackedBytes;
   });
 }
 

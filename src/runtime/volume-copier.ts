@@ -57,6 +57,12 @@ export interface ExpectedArchive extends WrittenArchive {
   readonly compression: Compression['kind'];
 }
 
+export interface RestoredArchive {
+  readonly method: CopyMethod;
+  /** Of the tar stream, with all holes of files written out, as the archive API does. */
+  readonly unpackedBytes: number;
+}
+
 /**
  * Copies whole volumes, or folders of the host, to archive files and back.
  *
@@ -66,7 +72,8 @@ export interface ExpectedArchive extends WrittenArchive {
  * - Owners (numbers), modes, hard links, symlinks, empty folders, names of any bytes and times (to the second) survive,
  *   the root folder's own owner and mode included. What else was not kept is in `notes`.
  * - `restore` fills an empty volume, or an empty folder of one, and returns only when the archive was exactly the expected one and all of it was
- *   written; otherwise it throws `snapshot-corrupt` (wrong bytes) or `copy-failed`, and the caller throws the volume away.
+ *   written; otherwise it throws `snapshot-corrupt` (wrong bytes, or an archive that is not safe to unpack),
+ *   `snapshot-incompatible` (more than `maxBytes`, holes counted) or `copy-failed`, and the caller throws the volume away.
  * - No container and no scratch file is left behind, whatever happens.
  */
 export interface VolumeCopier {
@@ -80,8 +87,9 @@ export interface VolumeCopier {
     target: CopyTarget,
     archiveFile: string,
     expected: ExpectedArchive,
+    maxBytes: number,
     signal: AbortSignal,
-  ): Promise<CopyMethod>;
+  ): Promise<RestoredArchive>;
 }
 
 export type Compression =

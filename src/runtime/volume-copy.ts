@@ -5,7 +5,7 @@ import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { silenceMs as defaultSilenceMs, watchForSilence } from './silence.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
-import type { CopyMethod, CopyTarget, VolumeCopier } from './volume-copier.ts';
+import type { CopyMethod, CopyTarget, RestoredArchive, VolumeCopier } from './volume-copier.ts';
 import { restorePipe, savePipe } from './volume-pipe.ts';
 
 export interface CopierOptions {
@@ -103,14 +103,14 @@ export function createVolumeCopier(options: CopierOptions): VolumeCopier {
       });
     },
 
-    restore(target, archiveFile, expected, signal) {
+    restore(target, archiveFile, expected, maxBytes, signal) {
       const report = reporting(`restoring ${target.storage.source}`, expected.tarBytes);
       return copy(target, signal, report, (limit, onBytes) => {
-        const args = [options, target, archiveFile, expected, limit, onBytes] as const;
-        return choose<CopyMethod>(
+        const args = [options, target, archiveFile, expected, maxBytes, limit, onBytes] as const;
+        return choose<RestoredArchive>(
           limit,
-          () => restorePipe(...args).then(() => 'pipe'),
-          () => restoreArchive(...args).then(() => 'archive'),
+          async () => ({ method: 'pipe', unpackedBytes: await restorePipe(...args) }),
+          async () => ({ method: 'archive', unpackedBytes: await restoreArchive(...args) }),
         );
       });
     },

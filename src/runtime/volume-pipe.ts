@@ -33,18 +33,22 @@ export async function savePipe(
   });
 }
 
-/** The way back. As {@link savePipe}; what is thrown besides is `VolumeCopier.restore`'s. */
+/** The way back, and how much was unpacked. As {@link savePipe}; what is thrown besides is `VolumeCopier.restore`'s. */
 export async function restorePipe(
   { runtime, scratchDir, zstd }: PipeOptions,
   target: CopyTarget,
   archiveFile: string,
   expected: ExpectedArchive,
+  maxBytes: number,
   signal: AbortSignal,
   onBytes?: OnBytes,
-): Promise<void> {
+): Promise<number> {
   const started = await startPipeHelper(runtime, scratchDir, target, 'restore', signal);
-  await withResource(started, (helper) => {
+  return withResource(started, async (helper) => {
     const { stream } = helper.input;
-    return helper.watch(readArchive(archiveFile, expected, stream, zstd, signal, onBytes));
+    const { unpackedBytes } = await helper.watch(
+      readArchive(archiveFile, expected, maxBytes, stream, zstd, signal, onBytes),
+    );
+    return unpackedBytes;
   });
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, readFile, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
@@ -8,15 +8,11 @@ import {
   decodeManifest,
   encodeManifest,
   manifestFileName,
+  manifestLimitBytes,
+  sumsFileName,
   type Manifest,
   type ManifestArchive,
 } from './manifest.ts';
-
-/** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
-export const sumsFileName = 'SHA256SUMS';
-
-/** A manifest is small; a larger one is damage or an attack. */
-const manifestLimitBytes = 4 * 1024 * 1024;
 
 /** A bundle whose manifest was read and is whole. Archives are not verified by this. */
 export interface Bundle<M extends Manifest = Manifest> {
@@ -33,17 +29,19 @@ export async function writeBundle<M extends Manifest>(
 ): Promise<Bundle<M>> {
   const text = encodeManifest(manifest);
   const digest = sha256(text);
-  const sums = [
-    `${digest}  ${manifestFileName}`,
-    ...manifest.volumes.map((volume) => `${volume.sha256}  ${volume.archive}`),
-  ];
   await writeFile(join(dir, manifestFileName), text);
-  await writeFile(join(dir, sumsFileName), `${sums.join('\n')}\n`);
+  await writeFile(join(dir, sumsFileName), sumsOf(manifest, digest));
   return { dir, manifest, digest };
 }
 
+function sumsOf({ volumes }: Manifest, digest: string): string {
+  const sums = volumes.map((volume) => `${volume.sha256}  ${volume.archive}\n`);
+  return [`${digest}  ${manifestFileName}\n`, ...sums].join('');
+}
+
 /**
- * Reads the manifest of a bundle and checks it against SHA256SUMS, and that the archives are there with their sizes.
+ * Reads the manifest of a bundle and checks it against SHA256SUMS, and that the archives are there with their sizes, and
+ * nothing else.
  * @throws `snapshot-corrupt`, `snapshot-incompatible`
  */
 export async function openBundle(dir: string): Promise<Bundle> {
@@ -57,6 +55,13 @@ export async function openBundle(dir: string): Promise<Bundle> {
     );
   }
   const manifest = decodeManifest(text);
+  if (sums !== sumsOf(manifest, digest)) {
+    throw new AppError(
+      'snapshot-corrupt',
+      `${sumsFileName} does not list what ${manifestFileName} does`,
+    );
+  }
+  await requireNoMore(dir, manifest);
   for (const volume of manifest.volumes) {
     const size = await sizeOf(join(dir, volume.archive));
     if (size !== volume.archiveBytes) {
@@ -104,6 +109,16 @@ export async function bundleBytes(bundle: Bundle): Promise<number> {
   ];
   const sizes = await Promise.all(files.map((file) => sizeOf(join(bundle.dir, file))));
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+async function requireNoMore(dir: string, { volumes }: Manifest): Promise<void> {
+  const named = new Set([manifestFileName, sumsFileName, ...volumes.map((each) => each.archive)]);
+  const more = (await readdir(dir)).find((name) => !named.has(name));
+  if (more === undefined) return;
+  throw new AppError(
+    'snapshot-corrupt',
+    `the bundle has the file ${JSON.stringify(more)}, which its manifest does not name`,
+  );
 }
 
 async function readSmall(dir: string, name: string): Promise<string> {

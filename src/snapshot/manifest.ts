@@ -7,6 +7,14 @@ export const formatVersion = 1;
 
 export const manifestFileName = 'manifest.json';
 
+/** Beside the manifest, so that `sha256sum --check SHA256SUMS` verifies a bundle by hand. */
+export const sumsFileName = 'SHA256SUMS';
+
+const ownFileNames: readonly string[] = [manifestFileName, sumsFileName];
+
+/** A manifest is small; a larger one is damage or an attack. */
+export const manifestLimitBytes = 4 * 1024 * 1024;
+
 /** What a program must understand to read an archive right, beyond ustar with GNU long names. */
 export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;
 export type ArchiveFeature = (typeof archiveFeatures)[number];
@@ -141,14 +149,24 @@ export interface VolumesManifest extends ManifestHead {
  */
 export type Manifest = DatabaseManifest | VolumesManifest;
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Far more than any snapshot has. What a manifest says is shown, and put on volumes as labels. */
+const textLimit = 64 * 1024;
+const itemsLimit = 10_000;
+/** Of a message. */
+const shownLimit = 200;
+
+const text = v.pipe(v.string(), v.maxLength(textLimit));
+const listOf = <T>(item: v.GenericSchema<unknown, T>) =>
+  v.pipe(v.array(item), v.maxLength(itemsLimit));
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a sha256 in hexadecimal'));
 /** One path segment of harmless characters: names of files in the bundle never lead out of it. */
 const fileName = v.pipe(v.string(), v.maxLength(255), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/));
-const absolutePath = v.pipe(v.string(), v.startsWith('/'));
+const absolutePath = v.pipe(text, v.startsWith('/'));
 
-const keyPart = v.strictObject({ name: v.string(), value: v.string() });
+const keyPart = v.strictObject({ name: text, value: text });
 
 const archive = {
   name: fileName,
@@ -158,17 +176,20 @@ const archive = {
   sha256,
   tarBytes: count,
   entries: count,
-  features: v.array(v.picklist(archiveFeatures)),
-  notes: v.array(v.string()),
+  features: listOf(v.picklist(archiveFeatures)),
+  notes: listOf(text),
 };
 
-const texts = v.record(v.string(), v.string());
+const texts = v.pipe(
+  v.record(text, text),
+  v.check((record) => Object.keys(record).length <= itemsLimit, `more than ${itemsLimit} of them`),
+);
 
 const origin = v.variant('type', [
   v.strictObject({
     type: v.literal('volume'),
     volume: fileName,
-    driver: v.string(),
+    driver: text,
     options: texts,
     labels: texts,
   }),
@@ -177,22 +198,22 @@ const origin = v.variant('type', [
 
 const consistency = v.strictObject({
   method: v.picklist(quiesceMethods),
-  exitCode: v.nullable(v.number()),
-  mark: v.string(),
+  exitCode: v.nullable(v.pipe(v.number(), v.integer())),
+  mark: text,
 });
 
 const image = v.strictObject({
-  reference: v.string(),
-  id: v.string(),
-  digest: v.nullable(v.string()),
-  os: v.string(),
-  architecture: v.string(),
+  reference: text,
+  id: text,
+  digest: v.nullable(text),
+  os: text,
+  architecture: text,
 });
 
 const writer = v.strictObject({
-  container: v.string(),
-  engine: v.string(),
-  dataVersion: v.nullable(v.string()),
+  container: text,
+  engine: text,
+  dataVersion: v.nullable(text),
   image,
   consistency,
 });
@@ -201,9 +222,9 @@ const head = {
   format: v.literal(formatVersion),
   key: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
   name: v.pipe(v.string(), v.minLength(1), v.maxLength(512)),
-  keyParts: v.array(keyPart),
+  keyParts: listOf(keyPart),
   createdAt: v.pipe(v.string(), v.isoTimestamp()),
-  createdBy: v.string(),
+  createdBy: text,
   provenance: texts,
 };
 
@@ -212,16 +233,16 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
     ...head,
     kind: v.literal('database'),
     engine: v.strictObject({
-      id: v.string(),
-      dataVersion: v.nullable(v.string()),
+      id: text,
+      dataVersion: v.nullable(text),
       dataPath: absolutePath,
       items: v.nullable(count),
     }),
     image,
     credentials: v.strictObject({
-      user: v.string(),
-      database: v.string(),
-      passwordHash: v.string(),
+      user: text,
+      database: text,
+      passwordHash: text,
     }),
     consistency,
     volumes: volumesOf(v.strictObject({ ...archive, mountPath: absolutePath })),
@@ -230,14 +251,14 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
   v.strictObject({
     ...head,
     kind: v.literal('volumes'),
-    architecture: v.nullable(v.string()),
-    writers: v.array(writer),
+    architecture: v.nullable(text),
+    writers: listOf(writer),
     volumes: volumesOf(
       v.strictObject({
         ...archive,
         origin,
         mountPath: v.nullable(absolutePath),
-        image: v.nullable(v.string()),
+        image: v.nullable(text),
       }),
     ),
   }),
@@ -247,10 +268,14 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
 function volumesOf<T extends ManifestArchive>(volume: v.GenericSchema<unknown, T>) {
   const once = (values: readonly string[]): boolean => new Set(values).size === values.length;
   return v.pipe(
-    v.array(volume),
+    listOf(volume),
     v.minLength(1),
     v.check((all) => once(all.map(({ name }) => name)), 'a name is there twice'),
     v.check((all) => once(all.map((each) => each.archive)), 'an archive is there twice'),
+    v.check(
+      (all) => !all.some((each) => ownFileNames.includes(each.archive)),
+      'an archive has the name of another file',
+    ),
   );
 }
 
@@ -275,15 +300,24 @@ export function decodeManifest(text: string): Manifest {
   const parsed = v.safeParse(manifest, json);
   if (!parsed.success) {
     const [issue] = parsed.issues;
+    const place = printable(v.getDotPath(issue) ?? 'its top');
     throw new AppError(
       'snapshot-corrupt',
-      `${manifestFileName} is not valid at ${v.getDotPath(issue) ?? 'its top'}: ${issue.message}`,
+      `${manifestFileName} is not valid at ${place}: ${printable(issue.message)}`,
     );
   }
   return parsed.output;
 }
 
+/** What is quoted from a manifest is anybody's text. */
+function printable(text: string): string {
+  const shown = text.replace(/\p{Cc}/gu, '?');
+  return shown.length > shownLimit ? `${shown.slice(0, shownLimit)}...` : shown;
+}
+
 function parseJson(text: string): unknown {
+  if (text.length > manifestLimitBytes)
+    throw new AppError('snapshot-corrupt', `${manifestFileName} is too large to be one`);
   try {
     return JSON.parse(text);
   } catch (error) {

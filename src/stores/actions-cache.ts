@@ -15,6 +15,7 @@ import {
   throwIfCancelled,
 } from './client-call.ts';
 import type { Exchange, Outcome } from './client-call.ts';
+import { withFlatTar } from './flat-tar.ts';
 import type { Found, Lookup, SnapshotStore } from './store.ts';
 
 /**
@@ -135,7 +136,9 @@ export function createActionsCacheStore(options: ActionsCacheOptions): SnapshotS
       throwIfCancelled(signal);
       const outcome = await inFolder(signal, async (run) => {
         await mkdir(folder);
-        const loaded = await run((cache) => cache.restoreCache(PATHS, found.key));
+        const loaded = await run((cache) =>
+          withFlatTar(FOLDER, () => cache.restoreCache(PATHS, found.key)),
+        );
         throwIfCancelled(signal);
         // Another key: ours has gone, and the service found one that begins like it.
         if (loaded.ok && loaded.value === found.key) await moveBundle(folder, bundleDir);

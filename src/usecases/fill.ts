@@ -9,44 +9,53 @@ import type { Bundle } from '../snapshot/bundle.ts';
 import type { Tools } from './context.ts';
 import type { PlannedVolume } from './plan.ts';
 
-/** Fills one volume, or a folder of it, from its archive, which is verified while it is read. */
+/**
+ * Fills one volume, or a folder of it, from its archive, which is verified while it is read.
+ * @returns how much it unpacked to, at most `maxBytes`
+ */
 export async function fillVolume(
   { copier, log, clock }: Tools,
   bundle: Bundle,
   name: string,
   target: CopyTarget,
+  maxBytes: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const startMs = clock.monotonicMs();
   const archived = bundle.manifest.volumes.find((candidate) => candidate.name === name);
   if (!archived) throw new AppError('snapshot-corrupt', `the snapshot has no volume ${name}`);
-  const method = await copier.restore(target, join(bundle.dir, archived.archive), archived, signal);
+  const file = join(bundle.dir, archived.archive);
+  const { method, unpackedBytes } = await copier.restore(target, file, archived, maxBytes, signal);
   log.info(
     `volume ${name}: ${formatBytes(archived.archiveBytes)} -> ${formatBytes(archived.tarBytes)} ` +
       `in ${secondsSince(clock, startMs)} s (${method}), sha256 verified`,
   );
+  return unpackedBytes;
 }
 
 /**
  * Creates the volumes and fills them from the bundle. The bundle's folder is not needed any more after it.
- * @throws `snapshot-corrupt`, `copy-failed`: the volumes are then removed again
+ * @param maxBytes that all of them may unpack to
+ * @throws `snapshot-corrupt`, `snapshot-incompatible`, `copy-failed`: the volumes are then removed again
  */
 export async function restoreVolumes(
   tools: Tools,
   bundle: Bundle,
   volumes: readonly PlannedVolume[],
   image: string,
+  maxBytes: number,
   signal: AbortSignal,
 ): Promise<void> {
   const { runtime } = tools;
   const created: string[] = [];
+  let leftBytes = maxBytes;
   try {
     for (const { name, volume, labels } of volumes) {
       await runtime.createVolume(volume, labels, signal);
       created.push(volume);
       const storage = { type: 'volume', source: volume } as const;
       const target = { storage, image, labels: copyLabels(labels) };
-      await fillVolume(tools, bundle, name, target, signal);
+      leftBytes -= await fillVolume(tools, bundle, name, target, leftBytes, signal);
     }
   } catch (error) {
     for (const volume of created) await runtime.removeVolume(volume);

@@ -29,6 +29,13 @@ export interface RestoreTask {
   readonly scope: string;
 }
 
+/** As in `RestoreRequest`. */
+interface ReplaceWishes {
+  readonly overwrite: boolean;
+  readonly image: string | undefined;
+  readonly maxBytes: number;
+}
+
 interface Placed {
   readonly target: RestoreTarget;
   readonly copy: CopyTarget;
@@ -39,13 +46,13 @@ interface Placed {
 /**
  * Fills all targets, or leaves all as they were. New volumes are made; the others are filled in a hidden folder, and when
  * all archives have turned out whole, new and old content change places.
- * @throws `volume-taken`, `invalid-settings`, `snapshot-corrupt`, `copy-failed`
+ * @throws `volume-taken`, `invalid-settings`, `snapshot-corrupt`, `snapshot-incompatible`, `copy-failed`
  */
 export async function replaceAll(
   tools: Tools,
   bundle: Bundle,
   targets: readonly RestoreTarget[],
-  { overwrite, image }: { readonly overwrite: boolean; readonly image: string | undefined },
+  { overwrite, image, maxBytes }: ReplaceWishes,
   task: RestoreTask,
   images: HelperImages,
   signal: AbortSignal,
@@ -70,7 +77,10 @@ export async function replaceAll(
   await noteRestoring(runtime, restoring);
   try {
     await requireAlone(runtime, restoring);
-    for (const each of placed) await fillOne(tools, bundle, each, task, signal);
+    let leftBytes = maxBytes;
+    for (const each of placed) {
+      leftBytes -= await fillOne(tools, bundle, each, task, leftBytes, signal);
+    }
     signal.throwIfAborted();
   } catch (error) {
     await rollBack(tools, restoring).catch((second: unknown) => {
@@ -166,13 +176,15 @@ async function requireFree(
   log.info(`${source} is not empty: its content is replaced when all of the new one is there`);
 }
 
+/** How much it unpacked to. */
 async function fillOne(
   tools: Tools,
   bundle: Bundle,
   { target, copy, there }: Placed,
   task: RestoreTask,
+  maxBytes: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const { runtime } = tools;
   const { name, labels, driver, mountPath } = target;
   signal.throwIfAborted();
@@ -185,8 +197,7 @@ async function fillOne(
     }
     await prepareStaging(runtime, copy, task.id);
     const into = { ...copy, folder: stagedFolder(task.id) };
-    await fillVolume(tools, bundle, name, into, signal);
-    return;
+    return fillVolume(tools, bundle, name, into, maxBytes, signal);
   }
   const { source } = copy.storage;
   const own = restoredLabels(task.scope, task.key);
@@ -205,5 +216,5 @@ async function fillOne(
       hint: 'Make it yourself, and set "overwrite" to replace what it holds',
     });
   }
-  await fillVolume(tools, bundle, name, copy, signal);
+  return fillVolume(tools, bundle, name, copy, maxBytes, signal);
 }

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { refusal, type Acceptance } from '../snapshot/acceptance.ts';
 import { architectureOf, engineNames, imageNames } from '../snapshot/contents.ts';
 import type { Manifest } from '../snapshot/manifest.ts';
+import { sizeProblem } from '../snapshot/max-size.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools, Tools } from './context.ts';
 import { helperImages } from './helper-images.ts';
@@ -18,6 +19,8 @@ export interface RestoreRequest extends RestoreWishes {
   readonly overwrite: boolean;
   /** Of the helper container that copies; `undefined`: the images that the snapshot was made with. */
   readonly image: string | undefined;
+  /** That all volumes may unpack to, holes of files counted. */
+  readonly maxBytes: number;
   readonly scope: string;
   readonly acceptance: Acceptance;
 }
@@ -45,8 +48,9 @@ export interface RestoredVolume {
 /**
  * Fills volumes with what a snapshot holds. All or nothing: after a failure no new one is left, and those that were there
  * hold what they held. New volumes belong to the user: neither `stop` nor any cleaning up ever removes them.
- * @throws `snapshot-missing` when it has gone since it was found; `snapshot-refused`; `invalid-settings`; `volume-taken` for one that holds
- *   something or is in use; `snapshot-corrupt`, `copy-failed`
+ * @throws `snapshot-missing` when it has gone since it was found; `snapshot-refused`; `invalid-settings`; `volume-taken`
+ *   for one that holds something or is in use; `snapshot-corrupt`, `snapshot-incompatible` for more than `maxBytes`,
+ *   `copy-failed`
  */
 export async function restore(
   tools: StoreTools,
@@ -63,6 +67,8 @@ export async function restore(
     throw new AppError('snapshot-refused', `the snapshot ${found.key} is refused: ${refused}`);
   }
   const { manifest, digest } = bundle;
+  const problem = sizeProblem(manifest, request.maxBytes);
+  if (problem) throw problem;
   const targets = planTargets(manifest, request);
   await warnOfArchitecture(tools, manifest);
   const task = { id: randomUUID(), key: manifest.key, scope: request.scope };

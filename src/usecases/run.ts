@@ -54,12 +54,13 @@ export function serve(
  * @throws `container-unhealthy` also for a server that holds nothing of what it should
  */
 export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Database> {
-  const { tools, plan, signal } = run;
+  const { tools, plan, settings, signal } = run;
+  const { reference } = plan.image;
   const upgrade = upgradeOf(bundle.manifest, plan.target);
   if (upgrade !== undefined) tools.log.info(`the server will upgrade the data: ${upgrade}`);
   await timed(run, 'restore', () =>
     tools.log.group('Restore', () =>
-      restoreVolumes(tools, bundle, plan.volumes, plan.image.reference, signal),
+      restoreVolumes(tools, bundle, plan.volumes, reference, settings.maxBytes, signal),
     ),
   );
   // A restored bundle is only a second copy on a disk that may be small.

@@ -8,6 +8,7 @@ import { openBundle, type Bundle } from '../snapshot/bundle.ts';
 import { misfit } from '../snapshot/compatibility.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
+import { sizeProblem } from '../snapshot/max-size.ts';
 import type { Found } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
@@ -37,11 +38,12 @@ export type Search =
 export async function searchSnapshot(
   tools: StoreTools,
   plan: Plan,
-  { restoreKeys, acceptance }: Pick<Settings, 'restoreKeys' | 'acceptance'>,
+  wanted: Pick<Settings, 'restoreKeys' | 'acceptance' | 'maxBytes'>,
   explainMiss: () => Promise<string>,
   signal: AbortSignal,
 ): Promise<Search> {
   const { store, log } = tools;
+  const { restoreKeys, acceptance, maxBytes } = wanted;
   let occupied = false;
   try {
     const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
@@ -58,6 +60,7 @@ export async function searchSnapshot(
     const unfit =
       manifest.kind === 'database'
         ? (misfit(manifest, plan.target) ??
+          sizeProblem(manifest, maxBytes)?.message ??
           (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
         : 'it holds volumes, not a database that snapvol has started';
     if (manifest.kind === 'database' && (refused ?? unfit) === undefined) {

@@ -51,6 +51,19 @@ async function through(codec: Codec, chunks: readonly Buffer[]): Promise<Buffer>
 const level3 = { kind: 'zstd', level: 3 } as const;
 const sample = Buffer.concat([Buffer.alloc(700_000, 'snapvol '), randomBytes(100_000)]);
 
+test.each(['the zstd program', "Node's own zstd"])(
+  'a frame that wants 2 GiB of memory is refused by %s',
+  async (name) => {
+    const zstd =
+      name === 'the zstd program' ? await findZstd(process.env['PATH'] ?? '') : undefined;
+    // Its header, with a window of 2^31 bytes, and one block of one byte.
+    const frame = Buffer.from('28b52ffd00a8090000' + '78', 'hex');
+    await expect(through(decompressor('zstd', zstd), [frame])).rejects.toThrow(
+      /memory|[Ww]indow|Frame/,
+    );
+  },
+);
+
 describe("Node's own zstd", () => {
   test('gives back what went in', async () => {
     const packed = await through(compressor(level3, undefined), [sample]);

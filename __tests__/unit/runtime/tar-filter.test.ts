@@ -13,7 +13,7 @@ async function filter(
   chunks: readonly Buffer[],
   onBytes?: (bytes: number) => void,
 ): Promise<{ readonly output: Buffer; readonly summary: TarSummary; readonly inputBytes: number }> {
-  const through = new TarFilter(onBytes);
+  const through = new TarFilter({ onBytes });
   const source = Readable.from(chunks);
   source.on('error', (error) => through.destroy(error));
   const output = await buffer(source.pipe(through));

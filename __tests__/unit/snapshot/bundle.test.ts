@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -102,6 +103,43 @@ describe('a bundle', () => {
         rmSync(join(dir, 'data.tar.zst'));
         writeFileSync(join(dir, 'elsewhere'), 'hello');
         symlinkSync('elsewhere', join(dir, 'data.tar.zst'));
+      },
+    ],
+    [
+      'a manifest of 100 MB',
+      () => {
+        writeFileSync(join(dir, 'manifest.json'), Buffer.alloc(100_000_000, ' '));
+      },
+    ],
+    [
+      'a file that the manifest does not name',
+      () => {
+        writeFileSync(join(dir, 'more.tar'), 'hello');
+      },
+    ],
+    [
+      'a folder in it',
+      () => {
+        mkdirSync(join(dir, 'con'));
+      },
+    ],
+    [
+      'a SHA256SUMS with another digest of an archive',
+      () => {
+        replaceIn('SHA256SUMS', '2cf24dba', '2cf24dbb');
+      },
+    ],
+    [
+      'a SHA256SUMS that lacks an archive',
+      () => {
+        const [manifestLine = ''] = readFileSync(join(dir, 'SHA256SUMS'), 'utf8').split('\n');
+        writeFileSync(join(dir, 'SHA256SUMS'), `${manifestLine}\n`);
+      },
+    ],
+    [
+      'a SHA256SUMS that lists more',
+      () => {
+        appendFileSync(join(dir, 'SHA256SUMS'), `${'0'.repeat(64)}  more.tar\n`);
       },
     ],
   ])('with %s does not open', async (_, damage) => {
