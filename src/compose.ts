@@ -8,8 +8,10 @@ import { createScriptRunner } from './runtime/bash-script.ts';
 import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
+import { createEncryptedStore } from './stores/encrypted.ts';
 import { createFileStore } from './stores/file.ts';
 import { createScratch } from './scratch.ts';
+import { readKeys, type SecretTexts } from './stores/keys.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
 import type { ArchiveTools, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
@@ -26,7 +28,11 @@ export interface Surroundings {
   readonly outputFd: 1 | 2;
   /** Of GitHub's API, to read artifacts of other runs. Never shown. */
   readonly token?: string | undefined;
+  /** Of encrypted snapshots. Never shown. */
+  readonly secrets?: SecretTexts | undefined;
 }
+
+export type { SecretTexts } from './stores/keys.ts';
 
 /** Tools for one use case and their scratch folder, which goes when they are disposed of. */
 export interface Composition<T> extends AsyncDisposable {
@@ -100,8 +106,18 @@ export async function composeArchiveTools(
   return { ...composed, tools: { ...composed.tools, archiver } };
 }
 
-/** One row a store. */
+/** @throws `invalid-settings` for a key that is none */
 export async function composeStore(
+  location: StoreLocation,
+  around: Surroundings,
+): Promise<SnapshotStore> {
+  const { encryptTo = [] } = location;
+  const keys = await readKeys({ ...around.secrets, encryptTo }, around);
+  return createEncryptedStore(await composePlainStore(location, around), keys);
+}
+
+/** One row a store. */
+async function composePlainStore(
   location: StoreLocation,
   { log, cwd, env, token }: Surroundings,
 ): Promise<SnapshotStore> {

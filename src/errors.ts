@@ -15,6 +15,8 @@ export type ErrorCode =
   | 'snapshot-missing'
   | 'snapshot-corrupt'
   | 'snapshot-incompatible'
+  | 'snapshot-locked'
+  | 'wrong-key'
   | 'store-unavailable'
   | 'volume-taken'
   | 'volume-missing'

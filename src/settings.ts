@@ -4,6 +4,7 @@ import { AppError, messageOf } from './errors.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
+  ageRecipients,
   databaseName,
   durationMs,
   environment,
@@ -41,6 +42,7 @@ export const inputNames = [
   'restore-keys',
   'store',
   'retention-days',
+  'encrypt-to',
   'save',
   'fail-on-miss',
   'user',
@@ -243,7 +245,13 @@ export function readCopySettings(reader: Reader, context: SettingsContext): Copy
   };
 }
 
-function readStore(
+function readStore(reader: Reader, context: SettingsContext): StoreLocation {
+  const store = readLocation(reader, context);
+  const encryptTo = reader.read('encrypt-to', ageRecipients, undefined);
+  return encryptTo === undefined ? store : { ...store, encryptTo };
+}
+
+function readLocation(
   { read, problems }: Reader,
   { defaultStore, token }: SettingsContext,
 ): StoreLocation {

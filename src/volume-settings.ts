@@ -41,6 +41,7 @@ export const saveInputNames = [
   'stop-timeout',
   'wait-timeout',
   'retention-days',
+  'encrypt-to',
   'fail-on-save-error',
 ] as const;
 

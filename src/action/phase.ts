@@ -4,7 +4,7 @@ import * as core from '@actions/core';
 
 import type { Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
-import { readToken } from './inputs.ts';
+import { readSecrets, readToken } from './inputs.ts';
 import { actionsLog } from './log.ts';
 
 /** The only try/catch and the only exit. A cancelled run (SIGINT, then SIGTERM) cleans up before it ends. */
@@ -44,6 +44,7 @@ export function surroundings(): Surroundings {
     ),
     outputFd: 1,
     token: readToken(),
+    secrets: readSecrets(),
   };
 }
 

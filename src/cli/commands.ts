@@ -71,6 +71,11 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
   },
   'retention-days': { value: 'DAYS', about: "artifact: how long it is kept (the repository's)" },
+  'encrypt-to': {
+    value: 'RECIPIENT',
+    repeatable: true,
+    about: 'age recipient that a new snapshot is encrypted for ($SNAPVOL_PASSPHRASE: with that)',
+  },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   user: { value: 'USER', about: "user that the database is made with (the engine's)" },
@@ -113,6 +118,14 @@ function flags(...names: readonly InputName[]): Flag[] {
   return names.map((name) => ({ name, ...inputs[name] }));
 }
 
+/** Taken by every command that reads snapshots. It is no input: those are no secrets. */
+const identity: Flag = {
+  name: 'identity',
+  value: 'FILE',
+  repeatable: true,
+  about: 'age identity that opens what is encrypted ($SNAPVOL_IDENTITY, $SNAPVOL_PASSPHRASE)',
+};
+
 /** Taken by every command. */
 export const commonFlags: readonly Flag[] = [
   { name: 'json', about: 'print one JSON document on stdout, errors too' },
@@ -133,7 +146,8 @@ export const commands: readonly Command[] = [
     notes:
       'Prints the URL on stdout, password included, and nothing else. NAME is how "stop" and "save" find the ' +
       "database again; without it, it is the engine's.",
-    flags: flags(...(Object.keys(inputs) as InputName[])), // the keys of a record over InputName
+    // A cast: the keys of a record over InputName.
+    flags: [...flags(...(Object.keys(inputs) as InputName[])), identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
     --key-files 'db/**' --seed 'psql -f db/schema.sql -f db/rows.sql'`,
   },
@@ -183,7 +197,7 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags('store', 'quiesce', 'before-copy', 'after-copy'),
+      ...flags('store', 'encrypt-to', 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',
@@ -219,6 +233,7 @@ export const commands: readonly Command[] = [
         about: "image of the helper container that copies (the snapshot's own)",
       },
       ...flags('store', 'copy'),
+      identity,
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },
@@ -243,7 +258,7 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'list the snapshots of a store, newest first',
     notes: 'With NAME only those of this name. Only file:DIR can list.',
-    flags: flags('store'),
+    flags: [...flags('store'), identity],
     example: 'snapvol list',
   },
   {
@@ -251,7 +266,7 @@ export const commands: readonly Command[] = [
     argument: key,
     about: 'show what a snapshot says of itself',
     notes: `${prefix} With --json the whole manifest.`,
-    flags: flags('store'),
+    flags: [...flags('store'), identity],
     example: 'snapvol inspect shop-before-migration',
   },
   {
@@ -269,6 +284,7 @@ export const commands: readonly Command[] = [
         about: 'only so many of them, drawn at random: 3, or 20% (all)',
       },
       ...flags('store'),
+      identity,
     ],
     example: 'snapvol verify --sample 20%',
   },
@@ -279,7 +295,7 @@ export const commands: readonly Command[] = [
     notes:
       'KEY may be shortened to a beginning that no other key has. A name that has several snapshots is refused, and ' +
       'their keys are shown. Only file:DIR can remove.',
-    flags: flags('store'),
+    flags: [...flags('store'), identity],
     example: 'snapvol rm shop-before-migration',
   },
   {
@@ -308,6 +324,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'dry-run', about: 'only show what would be removed' },
       ...flags('store'),
+      identity,
     ],
     example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
   },
@@ -339,7 +356,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'mount-path', value: '/PATH', about: 'where the volume was mounted (/PREFIX)' },
       { name: 'image', value: 'IMAGE', about: 'image of the container that it was mounted in' },
-      ...flags('store', 'compression'),
+      ...flags('store', 'encrypt-to', 'compression'),
     ],
     example: 'snapvol import backup.tar.gz --key shop-from-backup --volume shop_data',
   },
@@ -370,6 +387,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'force', about: 'replace FILE if it exists' },
       ...flags('store'),
+      identity,
     ],
     example: 'snapvol export shop-before-migration --output backup.tar.gz',
   },

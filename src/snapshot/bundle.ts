@@ -106,7 +106,8 @@ export async function bundleBytes(bundle: Bundle): Promise<number> {
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-async function readSmall(dir: string, name: string): Promise<string> {
+/** A text of a bundle. @throws `snapshot-corrupt` where there is none, or one that is too large */
+export async function readSmall(dir: string, name: string): Promise<string> {
   const size = await sizeOf(join(dir, name));
   if (size === undefined) throw new AppError('snapshot-corrupt', `the bundle has no ${name}`);
   if (size > manifestLimitBytes) {

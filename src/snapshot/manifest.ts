@@ -7,6 +7,15 @@ export const formatVersion = 1;
 
 export const manifestFileName = 'manifest.json';
 
+/** Of the files of a bundle that is encrypted, each for itself. */
+export const encryptedSuffix = '.age';
+export const encryptedManifestName = `${manifestFileName}${encryptedSuffix}`;
+
+/** Whether these are the files of a bundle, encrypted or not. */
+export function haveManifest(fileNames: readonly string[]): boolean {
+  return fileNames.includes(manifestFileName) || fileNames.includes(encryptedManifestName);
+}
+
 /** What a program must understand to read an archive right, beyond ustar with GNU long names. */
 export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;
 export type ArchiveFeature = (typeof archiveFeatures)[number];

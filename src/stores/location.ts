@@ -1,8 +1,12 @@
 /** Where snapshots are kept, as the user writes it. */
-export type StoreLocation =
+export type StoreLocation = (
   | { readonly kind: 'actions-cache' }
   | ArtifactLocation
-  | { readonly kind: 'file'; readonly dir: string };
+  | { readonly kind: 'file'; readonly dir: string }
+) & {
+  /** Recipients of age, whom new snapshots are encrypted for. */
+  readonly encryptTo?: readonly string[];
+};
 
 /** Snapshots are saved as artifacts of the run that is at work, wherever they are read from. */
 export interface ArtifactLocation {
