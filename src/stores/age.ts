@@ -32,14 +32,13 @@ export async function createHeaderMaker(to: Recipients): Promise<MakeHeader> {
   const age = await import('age-encryption');
   const others: (string | Age.Recipient)[] =
     to.kind === 'passphrase' ? [passphraseRecipient(age, to.passphrase)] : [...to.recipients];
-  const recipient = others.find(
-    (each) =>
-      !isTaken(() => {
-        new age.Encrypter().addRecipient(each);
-      }),
-  );
-  if (typeof recipient === 'string') {
-    throw new AppError('invalid-settings', `encrypt-to: "${recipient}" is not an age recipient`, {
+  const isRecipient = (each: string | Age.Recipient): boolean =>
+    works(() => {
+      new age.Encrypter().addRecipient(each);
+    });
+  const strange = others.find((each) => !isRecipient(each));
+  if (typeof strange === 'string') {
+    throw new AppError('invalid-settings', `encrypt-to: "${strange}" is not an age recipient`, {
       hint: '"age-keygen -y FILE" prints the recipient of an identity',
     });
   }
@@ -63,13 +62,11 @@ export async function createHeaderMaker(to: Recipients): Promise<MakeHeader> {
 export async function createHeaderOpener({ identities, passphrase }: Secrets): Promise<OpenHeader> {
   const age = await import('age-encryption');
   // The package quotes what it does not understand: its error is no cause of ours.
-  if (
-    !identities.every((each) =>
-      isTaken(() => {
-        new age.Decrypter().addIdentity(each);
-      }),
-    )
-  ) {
+  const isIdentity = (each: string): boolean =>
+    works(() => {
+      new age.Decrypter().addIdentity(each);
+    });
+  if (!identities.every(isIdentity)) {
     throw new AppError(
       'invalid-settings',
       'identity: what is given is no age identity, or damaged',
@@ -100,9 +97,9 @@ export async function createHeaderOpener({ identities, passphrase }: Secrets): P
   };
 }
 
-function isTaken(add: () => void): boolean {
+function works(call: () => void): boolean {
   try {
-    add();
+    call();
     return true;
   } catch {
     return false;
