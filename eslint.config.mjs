@@ -61,8 +61,14 @@ const layers = [
     why: 'runtime/ knows containers and volumes, not stores, engines or use cases.',
   },
   {
+    files: ['src/stores/age*'],
+    may: [...base, ...snapshot],
+    packages: ['age-encryption'],
+    why: 'stores/ carry bundles: they know nothing of containers, engines or use cases.',
+  },
+  {
     files: ['src/stores/**'],
-    ignores: ['src/stores/{actions-cache,artifact}*'],
+    ignores: ['src/stores/{actions-cache,artifact,age}*'],
     may: [...base, ...snapshot],
     why: 'stores/ carry bundles: they know nothing of containers, engines or use cases.',
   },
@@ -122,6 +128,7 @@ const guarded = {
   '@actions/[^/]+': 'Only action/ and the two stores of GitHub Actions use @actions/*.',
   dockerode: 'Only runtime/docker* talks to the container engine.',
   'docker-modem': 'Only runtime/docker* talks to the container engine.',
+  'age-encryption': 'Only stores/age* encrypt and decrypt.',
   valibot: 'Only snapshot/ parses data from outside.',
 };
 

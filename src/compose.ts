@@ -8,9 +8,11 @@ import { createScriptRunner } from './runtime/bash-script.ts';
 import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
+import { createEncryptedStore } from './stores/encrypted.ts';
 import { createFileStore } from './stores/file.ts';
 import { createRetryingStore } from './stores/retrying.ts';
 import { createScratch } from './scratch.ts';
+import { readKeys, type SecretTexts } from './stores/keys.ts';
 import type { StoreLocation } from './stores/location.ts';
 import type { SnapshotStore } from './stores/store.ts';
 import type { ArchiveTools, SnapshotTools, StoreTools, Tools } from './usecases/context.ts';
@@ -27,7 +29,11 @@ export interface Surroundings {
   readonly outputFd: 1 | 2;
   /** Of GitHub's API, to read artifacts of other runs. Never shown. */
   readonly token?: string | undefined;
+  /** Of encrypted snapshots. Never shown. */
+  readonly secrets?: SecretTexts | undefined;
 }
+
+export type { SecretTexts } from './stores/keys.ts';
 
 /** Tools for one use case and their scratch folder, which goes when they are disposed of. */
 export interface Composition<T> extends AsyncDisposable {
@@ -104,14 +110,17 @@ export async function composeArchiveTools(
 /** GitHub's stores hold at most a few gigabytes; a folder may be a slow disk for a large database. */
 const storeTimeoutMs = { 'actions-cache': 600_000, artifact: 600_000, file: 86_400_000 } as const;
 
-/** The store, patient up to a limit. */
+/** The store, patient up to a limit, which opens what is encrypted. @throws `invalid-settings` for a key that is none */
 export async function composeStore(
   location: StoreLocation,
   around: Surroundings,
 ): Promise<SnapshotStore> {
+  const { encryptTo = [] } = location;
+  const keys = await readKeys({ ...around.secrets, encryptTo }, around);
   const timeoutMs = location.timeoutMs ?? storeTimeoutMs[location.kind];
   const store = await openStore(location, around);
-  return createRetryingStore(store, { timeoutMs, clock: systemClock, log: around.log });
+  const patient = createRetryingStore(store, { timeoutMs, clock: systemClock, log: around.log });
+  return createEncryptedStore(patient, keys);
 }
 
 /** One row a store. */

@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'snapshot-corrupt'
   | 'snapshot-incompatible'
   | 'snapshot-refused'
+  | 'snapshot-locked'
+  | 'wrong-key'
   | 'store-unavailable'
   | 'volume-taken'
   | 'volume-missing'

@@ -32,7 +32,7 @@ export {
   composeStoreTools,
   composeTools,
 } from './compose.ts';
-export type { Composition, Surroundings } from './compose.ts';
+export type { Composition, SecretTexts, Surroundings } from './compose.ts';
 export type {
   ArchiveTools,
   RunIdentity,

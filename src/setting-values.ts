@@ -207,3 +207,14 @@ export function splitWords(value: string): string[] {
     word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'),
   );
 }
+
+/** As `age-keygen` prints them. Whether they are whole is checked where they are used. */
+export function ageRecipients(value: string): string[] {
+  const recipients = lines(value);
+  if (/AGE-SECRET-KEY/i.test(value)) {
+    throw new Error('a secret key is none of its recipients: "age-keygen -y FILE" prints that');
+  }
+  const strange = recipients.find((line) => !/^age1[0-9a-z]+$/.test(line));
+  if (strange !== undefined) throw new Error(`"${strange}" is not an age recipient, age1...`);
+  return recipients;
+}

@@ -6,6 +6,7 @@ import { AppError, messageOf } from './errors.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
+  ageRecipients,
   databaseName,
   digestText,
   durationMs,
@@ -49,6 +50,7 @@ export const inputNames = [
   'store',
   'retention-days',
   'store-timeout',
+  'encrypt-to',
   'save',
   'fail-on-miss',
   'expect-digest',
@@ -268,7 +270,13 @@ export function readAcceptance({ read }: Reader): Acceptance {
   };
 }
 
-function readStore(
+function readStore(reader: Reader, context: SettingsContext): StoreLocation {
+  const store = readLocation(reader, context);
+  const encryptTo = reader.read('encrypt-to', ageRecipients, undefined);
+  return encryptTo === undefined ? store : { ...store, encryptTo };
+}
+
+function readLocation(
   { read, problems }: Reader,
   { defaultStore, token, repository }: SettingsContext,
 ): StoreLocation {

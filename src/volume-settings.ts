@@ -45,6 +45,7 @@ export const saveInputNames = [
   'stop-timeout',
   'wait-timeout',
   'retention-days',
+  'encrypt-to',
   'fail-on-save-error',
 ] as const;
 

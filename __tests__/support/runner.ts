@@ -39,7 +39,9 @@ function readAction(folder: string): ActionFile {
 }
 
 type Variables = Readonly<Record<string, string>>;
-export type Inputs = Readonly<Partial<Record<InputName | 'token', string>>>;
+export type Inputs = Readonly<
+  Partial<Record<InputName | 'token' | 'identity' | 'passphrase', string>>
+>;
 
 /** A folder with an action of its own: `save`, `restore`. */
 export type SubAction = 'save' | 'restore';

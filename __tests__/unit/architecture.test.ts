@@ -72,6 +72,7 @@ const packages: Readonly<Record<string, RegExp>> = {
   '@actions/core': /^(action\/|stores\/(actions-cache|artifact))/,
   '@actions/github': /^(action\/|stores\/artifact)/,
   '@actions/glob': /^action\//,
+  'age-encryption': /^stores\/age/,
   dockerode: /^runtime\/docker/,
   'docker-modem': /^runtime\/docker/,
   'tar-stream': /^runtime\//,

@@ -23,8 +23,10 @@ describe('inputs', () => {
     inputs: Record<string, { description: string; default?: string }>;
   };
 
-  test('are the same in action.yml and in the settings, but for the secret one', () => {
-    expect(Object.keys(action.inputs).sort()).toEqual([...inputNames, 'token'].sort());
+  test('are the same in action.yml and in the settings, but for the secret ones', () => {
+    expect(Object.keys(action.inputs).sort()).toEqual(
+      [...inputNames, 'token', 'identity', 'passphrase'].sort(),
+    );
   });
 
   test('have the same defaults in action.yml as when they are not given', () => {

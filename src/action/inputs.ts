@@ -1,5 +1,6 @@
 import * as core from '@actions/core';
 
+import type { SecretTexts } from '../compose.ts';
 import { inputNames, type RawInputs } from '../settings.ts';
 
 /** All inputs of the step as text, read in one place. */
@@ -10,6 +11,15 @@ export function readInputs(): RawInputs {
 /** Those of a sub-action. */
 export function readNamed(names: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(names.map((name) => [name, core.getInput(name)]));
+}
+
+/** Of encrypted snapshots. No line of them is shown from here on. */
+export function readSecrets(): SecretTexts {
+  const [identity, passphrase] = [core.getInput('identity'), core.getInput('passphrase')];
+  for (const line of [...identity.split('\n'), ...passphrase.split('\n')]) {
+    if (line.trim() !== '') core.setSecret(line.trim());
+  }
+  return { identity, passphrase };
 }
 
 /** Of GitHub's API. It is no input like the others: those may be shown. */

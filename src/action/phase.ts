@@ -5,7 +5,7 @@ import * as core from '@actions/core';
 import type { Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
 import type { VolumeSettingsContext } from '../volume-settings.ts';
-import { readToken } from './inputs.ts';
+import { readSecrets, readToken } from './inputs.ts';
 import { actionsLog } from './log.ts';
 
 /** The only try/catch and the only exit. A cancelled run (SIGINT, then SIGTERM) cleans up before it ends. */
@@ -45,6 +45,7 @@ export function surroundings(): Surroundings {
     ),
     outputFd: 1,
     token: readToken(),
+    secrets: readSecrets(),
   };
 }
 

@@ -75,6 +75,11 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     value: 'TIME',
     about: 'how long one look-up, load or save may take (10m; file:DIR 24 hours)',
   },
+  'encrypt-to': {
+    value: 'RECIPIENT',
+    repeatable: true,
+    about: 'age recipient that a new snapshot is encrypted for ($SNAPVOL_PASSPHRASE: with that)',
+  },
   save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   'expect-digest': { value: 'SHA256', about: 'use no other snapshot than the one of this digest' },
@@ -126,6 +131,14 @@ function flags(...names: readonly InputName[]): Flag[] {
   return names.map((name) => ({ name, ...inputs[name] }));
 }
 
+/** Taken by every command that reads snapshots. It is no input: those are no secrets. */
+const identity: Flag = {
+  name: 'identity',
+  value: 'FILE',
+  repeatable: true,
+  about: 'age identity that opens what is encrypted ($SNAPVOL_IDENTITY, $SNAPVOL_PASSPHRASE)',
+};
+
 /** Taken by every command. */
 export const commonFlags: readonly Flag[] = [
   { name: 'json', about: 'print one JSON document on stdout, errors too' },
@@ -146,7 +159,8 @@ export const commands: readonly Command[] = [
     notes:
       'Prints the URL on stdout, password included, and nothing else. NAME is how "stop" and "save" find the ' +
       "database again; without it, it is the engine's.",
-    flags: flags(...(Object.keys(inputs) as InputName[])), // the keys of a record over InputName
+    // A cast: the keys of a record over InputName.
+    flags: [...flags(...(Object.keys(inputs) as InputName[])), identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
     --key-files 'db/**' --seed 'psql -f db/schema.sql -f db/rows.sql'`,
   },
@@ -196,7 +210,7 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags(...storeFlags, 'quiesce', 'before-copy', 'after-copy'),
+      ...flags(...storeFlags, 'encrypt-to', 'quiesce', 'before-copy', 'after-copy'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',
@@ -232,6 +246,7 @@ export const commands: readonly Command[] = [
         about: "image of the helper container that copies (the snapshot's own)",
       },
       ...flags('expect-digest', 'require-provenance', 'max-size', ...storeFlags, 'copy'),
+      identity,
     ],
     example: 'snapvol restore shop-before-migration --volume shop-copy',
   },
@@ -256,7 +271,7 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'list the snapshots of a store, newest first',
     notes: 'With NAME only those of this name. Only file:DIR can list.',
-    flags: flags(...storeFlags),
+    flags: [...flags(...storeFlags), identity],
     example: 'snapvol list',
   },
   {
@@ -264,7 +279,7 @@ export const commands: readonly Command[] = [
     argument: key,
     about: 'show what a snapshot says of itself',
     notes: `${prefix} With --json the whole manifest.`,
-    flags: flags(...storeFlags),
+    flags: [...flags(...storeFlags), identity],
     example: 'snapvol inspect shop-before-migration',
   },
   {
@@ -282,6 +297,7 @@ export const commands: readonly Command[] = [
         about: 'only so many of them, drawn at random: 3, or 20% (all)',
       },
       ...flags(...storeFlags),
+      identity,
     ],
     example: 'snapvol verify --sample 20%',
   },
@@ -292,7 +308,7 @@ export const commands: readonly Command[] = [
     notes:
       'KEY may be shortened to a beginning that no other key has. A name that has several snapshots is refused, and ' +
       'their keys are shown. Only file:DIR can remove.',
-    flags: flags(...storeFlags),
+    flags: [...flags(...storeFlags), identity],
     example: 'snapvol rm shop-before-migration',
   },
   {
@@ -321,6 +337,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'dry-run', about: 'only show what would be removed' },
       ...flags(...storeFlags),
+      identity,
     ],
     example: 'snapvol prune --keep-last 3 --keep-within 7d --max-size 20GB --protect shop',
   },
@@ -352,7 +369,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'mount-path', value: '/PATH', about: 'where the volume was mounted (/PREFIX)' },
       { name: 'image', value: 'IMAGE', about: 'image of the container that it was mounted in' },
-      ...flags(...storeFlags, 'compression'),
+      ...flags(...storeFlags, 'encrypt-to', 'compression'),
     ],
     example: 'snapvol import backup.tar.gz --key shop-from-backup --volume shop_data',
   },
@@ -383,6 +400,7 @@ export const commands: readonly Command[] = [
       },
       { name: 'force', about: 'replace FILE if it exists' },
       ...flags(...storeFlags),
+      identity,
     ],
     example: 'snapvol export shop-before-migration --output backup.tar.gz',
   },

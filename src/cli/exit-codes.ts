@@ -21,7 +21,11 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   'store-unavailable': 17,
   'hook-failed': 18,
   'volume-missing': 19,
-  'snapshot-refused': 21,
+  /** Encrypted, and no key was given. */
+  'snapshot-locked': 20,
+  /** Encrypted, and not for the key that was given. */
+  'wrong-key': 21,
+  'snapshot-refused': 22,
   /** As a shell has it for a process that SIGINT ended. */
   cancelled: 130,
 };

@@ -66,7 +66,7 @@ async function outputOf(
       const run = runs[invocation.command.name];
       const { given } = invocation;
       const view = await withoutStdout((result) =>
-        run(given, readSurroundings(log, result), signal),
+        run(given, readSurroundings(log, result, given.values['identity']), signal),
       );
       const exitCode = view.failure ? exitCodes[view.failure] : 0;
       return { text: json ? toJson(view.json) : view.text, exitCode };

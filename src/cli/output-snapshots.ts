@@ -8,7 +8,7 @@ import { align, table, type Row } from './table.ts';
 
 export function listView(snapshots: readonly SnapshotSummary[]): View {
   const rows = snapshots.map((snapshot) => [
-    snapshot.name ?? '?',
+    snapshot.name ?? (snapshot.locked ? '(encrypted)' : '?'),
     snapshot.key,
     formatAge(snapshot.ageSeconds),
     formatBytes(snapshot.sizeBytes),

@@ -2,6 +2,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Surroundings } from '../compose.ts';
+import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ResultStream } from './divert.ts';
 
@@ -12,17 +13,34 @@ export interface CliSurroundings extends Surroundings {
   readonly resultStream: ResultStream;
 }
 
-/** All that is taken from the process, in one place. */
-export function readSurroundings(log: Log, resultStream: ResultStream): CliSurroundings {
-  const { env } = process;
+/**
+ * All that is taken from the process, in one place.
+ * @param identityFiles of the flag --identity, which stands for the variable
+ * @throws `invalid-settings` for a secret among the arguments
+ */
+export function readSurroundings(
+  log: Log,
+  resultStream: ResultStream,
+  identityFiles: string | undefined,
+): CliSurroundings {
+  const { SNAPVOL_IDENTITY, SNAPVOL_PASSPHRASE, ...env } = process.env;
+  if (/AGE-SECRET-KEY-/i.test(identityFiles ?? '')) {
+    throw new AppError(
+      'invalid-settings',
+      '--identity takes a file: a secret among the arguments shows in the list of processes',
+      { hint: 'Write it to a file that only you can read, or set $SNAPVOL_IDENTITY' },
+    );
+  }
   return {
     log,
     tempDir: env['TMPDIR'] || tmpdir(),
     cwd: process.cwd(),
+    // Without the secrets: the user's scripts get it.
     env,
     // stdout is for the result alone.
     outputFd: 2,
     token: env['GH_TOKEN'] || env['GITHUB_TOKEN'] || undefined,
+    secrets: { identity: identityFiles ?? SNAPVOL_IDENTITY, passphrase: SNAPVOL_PASSPHRASE },
     defaultStore: defaultStore(env, homedir()),
     resultStream,
   };

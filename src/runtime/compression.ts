@@ -89,7 +89,8 @@ function program(
   args: readonly string[],
   failure: 'copy-failed' | 'snapshot-corrupt',
 ): Codec {
-  const child = spawn(zstd, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // Ours has secrets, and variables of zstd would change what it does.
+  const child = spawn(zstd, args, { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
   const complaints: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
   const stream = new ProgramStream(child);

@@ -121,7 +121,8 @@ async function requireNoMore(dir: string, { volumes }: Manifest): Promise<void> 
   );
 }
 
-async function readSmall(dir: string, name: string): Promise<string> {
+/** A text of a bundle. @throws `snapshot-corrupt` where there is none, or one that is too large */
+export async function readSmall(dir: string, name: string): Promise<string> {
   const size = await sizeOf(join(dir, name));
   if (size === undefined) throw new AppError('snapshot-corrupt', `the bundle has no ${name}`);
   if (size > manifestLimitBytes) {

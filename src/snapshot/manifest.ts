@@ -14,6 +14,14 @@ const ownFileNames: readonly string[] = [manifestFileName, sumsFileName];
 
 /** A manifest is small; a larger one is damage or an attack. */
 export const manifestLimitBytes = 4 * 1024 * 1024;
+/** Of the files of a bundle that is encrypted, each for itself. */
+export const encryptedSuffix = '.age';
+export const encryptedManifestName = `${manifestFileName}${encryptedSuffix}`;
+
+/** Whether these are the files of a bundle, encrypted or not. */
+export function haveManifest(fileNames: readonly string[]): boolean {
+  return fileNames.includes(manifestFileName) || fileNames.includes(encryptedManifestName);
+}
 
 /** What a program must understand to read an archive right, beyond ustar with GNU long names. */
 export const archiveFeatures = ['pax', 'sparse', 'xattrs'] as const;

@@ -1,7 +1,7 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { manifestFileName } from '../snapshot/manifest.ts';
+import { haveManifest } from '../snapshot/manifest.ts';
 import { orElse } from './file-errors.ts';
 
 /** Beside the files of a bundle, where the folder's name is too long to tell the key. Never given out. */
@@ -17,7 +17,7 @@ export async function filesOf(folder: string): Promise<string[]> {
 
 /** A folder with a manifest: others may keep other things here. */
 export async function isSnapshot(folder: string): Promise<boolean> {
-  return (await filesOf(folder)).includes(manifestFileName);
+  return haveManifest(await filesOf(folder));
 }
 
 /** Size and time of the snapshot in `folder`; `undefined` where there is none. */
@@ -25,7 +25,7 @@ export async function measure(
   folder: string,
 ): Promise<{ readonly sizeBytes: number; readonly createdAtMs: number } | undefined> {
   const names = await filesOf(folder);
-  if (!names.includes(manifestFileName)) return undefined;
+  if (!haveManifest(names)) return undefined;
   const { mtimeMs } = await stat(folder);
   let sizeBytes = 0;
   for (const name of names) sizeBytes += (await stat(join(folder, name))).size;

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
 import { AppError, systemCodeOf } from '../errors.ts';
-import { manifestFileName } from '../snapshot/manifest.ts';
+import { haveManifest } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
 import { orElse, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
@@ -196,7 +196,7 @@ async function loadFolder(
 
 async function fillFolder(folder: string, bundleDir: string, signal: AbortSignal): Promise<void> {
   const names = await filesOf(bundleDir);
-  if (!names.includes(manifestFileName) || names.length !== (await readdir(bundleDir)).length) {
+  if (!haveManifest(names) || names.length !== (await readdir(bundleDir)).length) {
     throw new AppError('internal', `${bundleDir} is not a bundle: files and a manifest, no more`);
   }
   for (const name of names) {

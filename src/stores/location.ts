@@ -6,6 +6,8 @@ export type StoreLocation = (
 ) & {
   /** How long one look-up, download or upload may take; what fits the store where absent. */
   readonly timeoutMs?: number;
+  /** Recipients of age, whom new snapshots are encrypted for. */
+  readonly encryptTo?: readonly string[];
 };
 
 /** Snapshots are saved as artifacts of the run that is at work, wherever they are read from. */

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import type { Manifest } from '../snapshot/manifest.ts';
+import { encryptedManifestName, type Manifest } from '../snapshot/manifest.ts';
 import { isListable, type Entry, type ListableStore, type SnapshotStore } from '../stores/store.ts';
 import { readManifest } from './explain.ts';
 
@@ -7,6 +7,8 @@ import { readManifest } from './explain.ts';
 export interface CatalogueEntry extends Entry {
   readonly name: string | undefined;
   readonly manifest: Manifest | undefined;
+  /** It is encrypted, and could not be opened. */
+  readonly locked: boolean;
 }
 
 /** Every snapshot with its manifest, newest first. What goes while it is looked at is left out. */
@@ -18,9 +20,20 @@ export async function readCatalogue(
   for (const entry of await store.list(signal)) {
     const manifest = await manifestOf(store, entry.key, signal);
     const isThere = manifest ?? (await store.find({ primary: entry.key, prefixes: [] }, signal));
-    if (isThere) catalogue.push({ ...entry, name: manifest?.name, manifest });
+    if (!isThere) continue;
+    const locked = manifest === undefined && (await isEncrypted(store, entry.key, signal));
+    catalogue.push({ ...entry, name: manifest?.name, manifest, locked });
   }
   return catalogue;
+}
+
+async function isEncrypted(
+  store: ListableStore,
+  key: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const read = store.readFile(key, encryptedManifestName, signal);
+  return (await unlessUnavailable(read)) !== undefined;
 }
 
 /** One that the store cannot read is for its owner to see to, and keeps nobody from the others. */
@@ -29,8 +42,12 @@ export async function manifestOf(
   key: string,
   signal: AbortSignal,
 ): Promise<Manifest | undefined> {
+  return unlessUnavailable(readManifest(store, key, signal));
+}
+
+async function unlessUnavailable<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return await readManifest(store, key, signal);
+    return await reading;
   } catch (error) {
     if (error instanceof AppError && error.code === 'store-unavailable') return undefined;
     throw error;

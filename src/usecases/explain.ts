@@ -39,18 +39,24 @@ async function findNearest(
   return nearest;
 }
 
+const unreadable: ReadonlySet<AppError['code']> = new Set([
+  'snapshot-corrupt',
+  'snapshot-incompatible',
+  'snapshot-locked',
+  'wrong-key',
+]);
+
 /** `undefined` for a snapshot that is gone or whose manifest cannot be read: it explains nothing. */
 export async function readManifest(
   store: ListableStore,
   key: string,
   signal: AbortSignal,
 ): Promise<Manifest | undefined> {
-  const bytes = await store.readFile(key, manifestFileName, signal);
-  if (!bytes) return undefined;
   try {
-    return decodeManifest(bytes.toString('utf8'));
+    const bytes = await store.readFile(key, manifestFileName, signal);
+    return bytes && decodeManifest(bytes.toString('utf8'));
   } catch (error) {
-    if (error instanceof AppError) return undefined;
+    if (error instanceof AppError && unreadable.has(error.code)) return undefined;
     throw error;
   }
 }

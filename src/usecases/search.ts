@@ -18,6 +18,8 @@ export interface Miss {
   readonly reason: string;
   /** Under the very key there is a snapshot that cannot be used: it stays, and keeps others from being saved. */
   readonly occupied: boolean;
+  /** It is encrypted, and no key was given: others may be able to use it. */
+  readonly locked?: boolean;
 }
 
 /** A snapshot that was looked for and can be used, or why there is none. */
@@ -34,6 +36,7 @@ export type Search =
 /**
  * Looks a snapshot up, loads it and reads its manifest. Nothing is extracted, and whatever is wrong with a snapshot or
  * a store is a reason, not an error: the caller can always seed.
+ * @throws `wrong-key`: who gives a key wants it used
  */
 export async function searchSnapshot(
   tools: StoreTools,
@@ -74,9 +77,10 @@ export async function searchSnapshot(
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
+    const locked = error.code === 'snapshot-locked';
     // One that did not come may be as good as any.
     const unusable = occupied && error.code !== 'store-unavailable';
-    return { kind: 'none', reason: error.message, occupied: unusable };
+    return { kind: 'none', reason: error.message, occupied: unusable, locked };
   }
 }
 
@@ -98,6 +102,7 @@ export const reasonCodes: ReadonlySet<AppError['code']> = new Set([
   'store-unavailable',
   'snapshot-corrupt',
   'snapshot-incompatible',
+  'snapshot-locked',
 ]);
 
 /** The bundle, opened, in the scratch folder. `undefined` when the snapshot has gone since it was found. */

@@ -19,6 +19,8 @@ export interface SnapshotSummary {
   readonly engine: string | undefined;
   readonly image: string | undefined;
   readonly architecture: string | undefined;
+  /** It is encrypted, and could not be opened: hence nothing but its key, size and age. */
+  readonly locked: boolean;
 }
 
 export interface SnapshotDetails {
@@ -102,7 +104,7 @@ export async function listSnapshots(
   const catalogue = await readCatalogue(store, signal);
   return catalogue
     .filter((entry) => name === undefined || entry.name === name)
-    .map(({ key, createdAtMs, sizeBytes, name, manifest }) => ({
+    .map(({ key, createdAtMs, sizeBytes, name, manifest, locked }) => ({
       key,
       createdAt: new Date(createdAtMs).toISOString(),
       ageSeconds: ageSeconds(clock, createdAtMs),
@@ -111,6 +113,7 @@ export async function listSnapshots(
       engine: manifest && engineNames(manifest),
       image: manifest && imageNames(manifest),
       architecture: (manifest && architectureOf(manifest)) ?? undefined,
+      locked,
     }));
 }
 

@@ -28,7 +28,10 @@ export interface Problem {
   readonly message: string;
 }
 
-/** `unverified`: nobody can tell, for want of a store that answers or of a snapvol that knows the format. */
+/**
+ * `unverified`: nobody can tell, for want of a store that answers or of a snapvol that knows the format. Or of the key:
+ * then all that is encrypted is as it was stored.
+ */
 export type Verdict =
   | (WholeSnapshot & { readonly state: 'whole' })
   | { readonly state: 'damaged' | 'unverified'; readonly key: string; readonly problem: Problem }
@@ -88,6 +91,8 @@ export async function verifySnapshots(
   return { store: store.name, snapshots, seconds: { total: secondsSince(clock, startMs) } };
 }
 
+const unverifiable: ReadonlySet<ErrorCode> = new Set([...reasonCodes, 'wrong-key']);
+
 /** Whether the snapshot of this very key is whole. What is wrong with it is a verdict, not an error. */
 export async function judge(
   tools: SnapshotTools,
@@ -101,7 +106,7 @@ export async function judge(
     return whole ? { state: 'whole', ...whole } : { state: 'gone', key };
   } catch (error) {
     signal.throwIfAborted();
-    if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
+    if (!(error instanceof AppError) || !unverifiable.has(error.code)) throw error;
     const { code, message } = error;
     const state = code === 'snapshot-corrupt' ? 'damaged' : 'unverified';
     return { state, key, problem: { code, message } };

@@ -34,9 +34,9 @@ describe('arguments', () => {
     expect(given('start', '--port', '0', '--image=postgres:17', 'shop')).toEqual(expected);
   });
 
-  test('of start are every input of the action', () => {
+  test('of start are every input of the action, and the file of the secret one', () => {
     const start = commands.find(({ name }) => name === 'start');
-    expect(start?.flags.map(({ name }) => name).sort()).toEqual([...inputNames].sort());
+    expect(start?.flags.map(({ name }) => name).sort()).toEqual([...inputNames, 'identity'].sort());
   });
 
   test('may repeat a flag that takes lines, and no other', () => {

@@ -18,20 +18,30 @@ describe('the view of list', () => {
     };
     const createdAt = '2026-11-21T09:00:00.123Z';
     const snapshots = [
-      { key: 'a', createdAt, ageSeconds, sizeBytes: 1_700_000, ...known },
-      { key: 'longer', createdAt, ageSeconds: 12 * 24 * 3600, sizeBytes: 5, ...unknown },
+      { key: 'a', createdAt, ageSeconds, sizeBytes: 1_700_000, ...known, locked: false },
+      {
+        key: 'longer',
+        createdAt,
+        ageSeconds: 12 * 24 * 3600,
+        sizeBytes: 5,
+        ...unknown,
+        locked: true,
+      },
+      { key: 'odd', createdAt, ageSeconds, sizeBytes: 5, ...unknown, locked: false },
     ];
     const view = views.listView(snapshots);
     expect(view.text.split('\n')).toEqual([
-      'NAME  KEY     AGE   SIZE    ENGINE    IMAGE        ARCHITECTURE  CREATED',
-      'shop  a       3 h   1.7 MB  postgres  postgres:17  amd64         2026-11-21T09:00:00Z',
-      '?     longer  12 d  5 B     ?         ?            ?             2026-11-21T09:00:00Z',
-      '2 snapshots, 1.7 MB',
+      'NAME         KEY     AGE   SIZE    ENGINE    IMAGE        ARCHITECTURE  CREATED',
+      'shop         a       3 h   1.7 MB  postgres  postgres:17  amd64         2026-11-21T09:00:00Z',
+      '(encrypted)  longer  12 d  5 B     ?         ?            ?             2026-11-21T09:00:00Z',
+      '?            odd     3 h   5 B     ?         ?            ?             2026-11-21T09:00:00Z',
+      '3 snapshots, 1.7 MB',
     ]);
     expect(JSON.parse(toJson(view.json))).toMatchObject({
       snapshots: [
         { key: 'a', name: 'shop', sizeBytes: 1_700_000, ageSeconds },
-        { key: 'longer', name: null, engine: null },
+        { key: 'longer', name: null, engine: null, locked: true },
+        { key: 'odd', name: null, engine: null, locked: false },
       ],
     });
   });
