@@ -25,6 +25,7 @@ import {
   volumeInfo,
   withTag,
 } from './docker-shapes.ts';
+import { selfLabel } from './labels.ts';
 import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
 import { emptyTar } from './small-tar.ts';
 import type {
@@ -317,8 +318,10 @@ export function connectDocker(answerTimeoutMs = 10_000): ContainerRuntime {
           ...abortable(signal),
         } as object),
       );
-      const states = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
-      return states.filter((state) => state !== undefined);
+      const inspected = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
+      const states = inspected.filter((state) => state !== undefined);
+      if (Object.keys(labels).length === 0) return states;
+      return states.filter((state) => state.labels[selfLabel] === state.name);
     },
 
     async removeContainer(id) {

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { secondsSince } from '../clock.ts';
 import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
+import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
@@ -11,7 +12,7 @@ import type { RunIdentity, StoreTools } from './context.ts';
 import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
 import { countItems } from './probes.ts';
-import { removeRun } from './remove.ts';
+import { removeMade } from './remove.ts';
 import type { Seconds, StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import { restoreVolumes } from './fill.ts';
@@ -121,7 +122,7 @@ export async function discard(run: Run, what: string, error: unknown): Promise<A
   signal.throwIfAborted();
   if (!(error instanceof AppError) || !unusable.has(error.code)) throw error;
   warn(run, `${what} cannot be used`, error);
-  await removeRun(tools.runtime, who.owner.run);
+  await removeMade(tools.runtime, runLabels(who.owner.run));
   delete seconds.restore; // in vain
   return error;
 }
