@@ -47,12 +47,6 @@ export function surroundings(): Surroundings {
   };
 }
 
-/** Databases that are started in one job have names of their own. */
-export function jobScope(): string {
-  const { env } = process;
-  return `job-${env['GITHUB_RUN_ID'] ?? '0'}-${env['GITHUB_JOB'] ?? 'local'}`;
-}
-
 /** Where a snapshot comes from. */
 export function provenance(): Readonly<Record<string, string>> {
   const { env } = process;
