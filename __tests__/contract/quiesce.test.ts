@@ -200,7 +200,7 @@ test('a container that writes to a volume while it is copied is noticed, though 
     });
     expect(await store.find({ primary: 'k', prefixes: [] }, signal)).toBeUndefined();
   } finally {
-    await docker('rm', id);
+    await docker('rm', '--volumes', id);
     await docker('volume', 'rm', volume);
   }
 });
