@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
@@ -7,20 +9,26 @@ import { composeTools, type Composition } from '../../src/compose.ts';
 import { thisProcess } from '../../src/process-identity.ts';
 import { labelsFor, makerLabel, runLabels, type Owner } from '../../src/runtime/labels.ts';
 import type { Labels } from '../../src/runtime/runtime.ts';
+import { parseSettings } from '../../src/settings.ts';
+import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
 import { recover } from '../../src/usecases/recover.ts';
 import { removeMade, removeRun } from '../../src/usecases/remove.ts';
+import { start } from '../../src/usecases/start.ts';
 import { findStarted } from '../../src/usecases/started.ts';
 import { noteStarting } from '../../src/usecases/starting.ts';
+import { withSpec } from '../support/altered-runtime.ts';
 import { docker, madeWith, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { createRecordingLog } from '../support/recording-log.ts';
+import { useScratch } from '../support/store-bundles.ts';
 
 // What tells the engine whose things are whose: the note of a `start`, and the labels of what it makes.
 
 const scope = `starting-${process.pid}`;
 const image = testImage('no-tar');
 const { signal } = new AbortController();
+const scratch = useScratch();
 
 let composed: Composition<Tools>;
 let tools: Tools;
@@ -144,5 +152,27 @@ test("a user's container of an image that was made from one of ours is the user'
   } finally {
     await docker('rm', '--force', theirs);
     await docker('rmi', copy);
+  }
+});
+
+test('a free port that is taken before it is used is changed for another', async () => {
+  const held = createServer().listen(0, '127.0.0.1');
+  await once(held, 'listening');
+  const { port } = held.address() as AddressInfo; // a cast: it listens on a port
+  let made = 0;
+  const runtime = withSpec(tools.runtime, (spec) =>
+    spec.publish && made++ === 0 ? { ...spec, publish: { ...spec.publish, hostPort: port } } : spec,
+  );
+  const store = createFileStore(await scratch.folder('store'));
+  const inputs = { image: testImage('redis:7'), port: '0', save: 'false' };
+  const settings = parseSettings(inputs, { defaultStore: 'artifact' });
+  const who = { owner, provenance: {}, cwd: tmpdir(), untrusted: undefined };
+  try {
+    const { endpoint } = await start({ ...tools, runtime, store }, settings, who, signal);
+    expect(endpoint.port).not.toBe(port);
+    const { containers, volumes } = await removeRun(tools.runtime, owner.run);
+    expect([containers, volumes]).toEqual([[expect.anything()], [expect.anything()]]);
+  } finally {
+    held.close();
   }
 });

@@ -40,14 +40,29 @@ export async function timed<T>(
   }
 }
 
-/** The database on the planned volumes, on the wanted port unless another one is given. Its callers time it. */
-export function serve(
+/** A free port may be taken by somebody else before it is used: how many are tried. */
+const freePorts = 3;
+
+/**
+ * The database on the planned volumes, on the wanted port unless another one is given. Where any port will do, one that
+ * was taken meanwhile is changed for another. Its callers time it.
+ */
+export async function serve(
   run: Run,
   how: { readonly initialise: boolean },
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
-  return launch(tools, plan, settings, who.owner, hostPort, how, signal);
+  for (let tried = 1, port = hostPort; ; tried++, port = 0) {
+    try {
+      return await launch(tools, plan, settings, who.owner, port, how, signal);
+    } catch (error) {
+      const isTaken = error instanceof AppError && error.code === 'port-taken';
+      if (settings.port !== 0 || !isTaken || tried === freePorts) throw error;
+      tools.log.info(`${error.message}: another one is tried`);
+      await tools.runtime.removeContainer(plan.containerName);
+    }
+  }
 }
 
 /**
