@@ -55,7 +55,10 @@ describe('two jobs that save one key', () => {
       const values = await Promise.all(steps.map(({ outputs }) => who(outputs['container'])));
       expect(values).toEqual(['one', 'two']);
       const saved = steps.findIndex(({ log }) => log.includes('saved shop'));
-      expect(steps[1 - saved]?.log).toContain('shop is already there, kept as it is');
+      // By the time that the second one comes, the first is done, or still at it.
+      expect(steps[1 - saved]?.log).toMatch(
+        /shop is already there, kept as it is|not saved: .* another job is saving this key now/,
+      );
       for (const step of steps) await step.post();
 
       const third = cleanup.use(await startJob({ env: service.env }));
