@@ -7,17 +7,22 @@ import { composeTools, type Composition } from '../../src/compose.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { postgres } from '../../src/engines/postgres.ts';
 import { redis } from '../../src/engines/redis.ts';
+import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
 import type { DataSource } from '../../src/usecases/probes.ts';
 import { whileQuiesced, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
+import { saveVolumes } from '../../src/usecases/save-volumes.ts';
+import { parseSaveSettings, saveRequest } from '../../src/volume-settings.ts';
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
+import { useScratch } from '../support/store-bundles.ts';
 
 // What a copy must not do to a database, and a database not to a copy. On real servers; the copy is a stand-in.
 
 const password = 'secret';
 const running = '{{.State.Running}} {{.State.Paused}}';
 const { signal } = new AbortController();
+const scratch = useScratch();
 
 let composed: Composition<Tools>;
 const messages: string[] = [];
@@ -116,6 +121,14 @@ describe('Postgres', () => {
     expect(await state()).toBe('true false');
   });
 
+  test('that goes on while it was to be paused makes no snapshot', async () => {
+    const copy = (): Promise<string> => docker('unpause', id);
+    await expect(quiesced({ quiesce: 'pause' }, copy)).rejects.toMatchObject({
+      code: 'unclean-shutdown',
+      message: expect.stringContaining('went on while it was copied'),
+    });
+  });
+
   test('gets its second hook when the copy breaks; the first error is the one that counts', async () => {
     const hooks = { beforeCopy: 'true', afterCopy: 'exit 4' };
     await expect(quiesced({ quiesce: 'none', ...hooks }, broken)).rejects.toThrow('the copy broke');
@@ -161,4 +174,33 @@ describe('Redis', () => {
       message: 'the database did not say how much it holds within 1 s',
     });
   });
+});
+
+test('a container that writes to a volume while it is copied is noticed, though it has ended again', async () => {
+  const volume = `snapvol-quiesce-${randomBytes(4).toString('hex')}`;
+  const write = ['--volume', `${volume}:/elsewhere`, '--entrypoint', 'sh', testImage('redis:7')];
+  id = await docker('create', ...write, '-c', 'date >>/elsewhere/file');
+  await docker('start', '--attach', id);
+  const store = createFileStore(await scratch.folder('store'));
+  const copier: Tools['copier'] = {
+    ...composed.tools.copier,
+    async save(target, archiveFile, compression) {
+      const saved = await composed.tools.copier.save(target, archiveFile, compression, signal);
+      await docker('start', '--attach', id);
+      return saved;
+    },
+  };
+  const tools = { ...composed.tools, copier, store };
+  const settings = parseSaveSettings({ volumes: volume }, { defaultStore: 'artifact', cwd: '/' });
+  const request = { ...saveRequest(settings), key: 'k', provenance: {} };
+  try {
+    await expect(saveVolumes(tools, request, signal)).rejects.toMatchObject({
+      code: 'unclean-shutdown',
+      message: expect.stringMatching(/^no snapshot: .* was started meanwhile/),
+    });
+    expect(await store.find({ primary: 'k', prefixes: [] }, signal)).toBeUndefined();
+  } finally {
+    await docker('rm', '--volumes', id);
+    await docker('volume', 'rm', volume);
+  }
 });

@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { startResultsService, type ResultsService } from '../support/results-service/index.ts';
-import { startJob, type SubAction } from '../support/runner.ts';
+import { nothing, startJob, type Job, type SubAction } from '../support/runner.ts';
 import { runningOf, startStack } from '../support/stack.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
@@ -154,5 +154,29 @@ describe('save/ and restore/', () => {
     expect(hit.outputs['cache-hit']).toBe('true');
     expect(await docker('exec', hit.outputs['container'] ?? '', 'redis-cli', 'get', 'b')).toBe('2');
     await hit.post();
+  });
+
+  test('two jobs of a matrix on one host do not see each other', async () => {
+    const store = `file:${await scratch.folder('store')}`;
+    const runId = String(process.pid);
+    await using first = await startJob({ runId });
+    await using second = await startJob({ runId });
+    const image = testImage('redis:7');
+    const startAndSave = async (job: Job, value: string) => {
+      const started = await job.step({ image, port: '0', store, key: value, save: 'false' });
+      expect(started).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+      const { container = '', volume } = started.outputs;
+      await docker('exec', container, 'redis-cli', 'set', 'a', value);
+      const saved = await job.subStep('save', { key: value, name: 'redis', store });
+      expect(saved).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
+      expect(JSON.parse(saved.outputs['volumes'] ?? '')).toEqual([{ source: volume }]);
+      return { ...started, container };
+    };
+    const [one, two] = await Promise.all([startAndSave(first, 'one'), startAndSave(second, 'two')]);
+    expect(await one.post()).toMatchObject({ exitCode: 0, warnings: [] });
+    expect(await first.leftovers()).toEqual(nothing);
+    expect(await docker('exec', two.container, 'redis-cli', 'get', 'a')).toBe('two');
+    expect(await two.post()).toMatchObject({ exitCode: 0, warnings: [] });
+    expect(await second.leftovers()).toEqual(nothing);
   });
 });

@@ -10,6 +10,7 @@ import {
   startJob,
   type Inputs,
   type Job,
+  type Step,
   type StepOptions,
   storeOfJobs,
 } from '../support/runner.ts';
@@ -130,18 +131,35 @@ describe('cancelled by the runner', () => {
   });
 });
 
-test.each([seeding, saving('pipe'), restoring('archive')])(
-  'post removes what is left when main is killed while $point',
-  async (at) => {
+describe('killed', () => {
+  test.each([seeding, saving('pipe')])('while $point: post removes what is left', async (at) => {
     await using job = await startJob();
-    const step = await interrupted(job, at, 'SIGKILL');
-    expect(step.exitCode).toBeNull();
-    const before = await job.leftovers();
-    expect(before.containers).not.toEqual([]);
-    expect(before.volumes).not.toEqual([]);
+    const { step, left } = await killed(job, at);
     const post = await step.post();
     expect(post).toMatchObject({ exitCode: 0, errors: [] });
-    for (const name of [...before.containers, ...before.volumes]) expect(post.log).toContain(name);
+    for (const name of left) expect(post.log).toContain(name);
     expect(await job.leftovers()).toMatchObject({ containers: [], volumes: [] });
-  },
-);
+  });
+
+  test('before post could run: a later job does it', async () => {
+    await using job = await startJob();
+    const { step, left } = await killed(job, restoring('archive'));
+    await using later = await startJob();
+    const next = await later.subStep('restore', { key: 'none', store: `file:${stored}` });
+    expect(next).toMatchObject({ exitCode: 0, errors: [] });
+    for (const name of left) expect(next.warnings.join()).toContain(name);
+    expect(await job.leftovers()).toMatchObject({ containers: [], volumes: [] });
+    expect(await step.post()).toMatchObject({ exitCode: 0, warnings: [] });
+  });
+});
+
+/** Ends main there; the step, and the names of what it has left. */
+async function killed(job: Job, at: Point): Promise<{ step: Step; left: readonly string[] }> {
+  const step = await interrupted(job, at, 'SIGKILL');
+  expect(step.exitCode).toBeNull();
+  const { containers, volumes } = await job.leftovers();
+  expect(containers).not.toEqual([]);
+  const isNote = (volume: string): boolean => volume.startsWith('snapvol-starting-');
+  expect(volumes.filter(isNote)).toHaveLength(1);
+  return { step, left: [...containers, ...volumes.filter((each) => !isNote(each))] };
+}

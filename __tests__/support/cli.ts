@@ -24,8 +24,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Sends the signal at the first line of stderr that matches. */
-  readonly interrupt?: { readonly signal: NodeJS.Signals; readonly when: RegExp };
+  /** Sends the signal at the first line of stderr that matches, or so many milliseconds after the start. */
+  readonly interrupt?: { readonly signal: NodeJS.Signals; readonly when: RegExp | number };
 }
 
 /** Gives names for databases that no other test has. What is made under them goes after the last test of the file. */
@@ -41,15 +41,6 @@ export function useNames(prefix: string): () => string {
   };
 }
 
-/** The command-line tool in a process of its own, to be ended by the test. */
-export function spawnCli(args: readonly string[]): {
-  readonly kill: (signal: NodeJS.Signals) => void;
-  readonly ended: Promise<unknown>;
-} {
-  const child = spawn(process.execPath, ['--no-warnings', program, ...args], { stdio: 'ignore' });
-  return { kill: (signal) => child.kill(signal), ended: once(child, 'close') };
-}
-
 /** Runs the command-line tool in a process of its own. */
 export async function runCli(
   args: readonly string[],
@@ -59,6 +50,10 @@ export async function runCli(
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(typeof interrupt?.when === 'number' && {
+      timeout: Math.ceil(interrupt.when),
+      killSignal: interrupt.signal,
+    }),
   });
   let stdout = '';
   let stderr = '';
@@ -68,7 +63,7 @@ export async function runCli(
   });
   createInterface(child.stderr).on('line', (line) => {
     stderr += `${line}\n`;
-    if (!interrupt || interrupted || !interrupt.when.test(line)) return;
+    if (!(interrupt?.when instanceof RegExp) || interrupted || !interrupt.when.test(line)) return;
     interrupted = true;
     child.kill(interrupt.signal);
   });

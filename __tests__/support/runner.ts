@@ -18,6 +18,7 @@ import { createInterface } from 'node:readline';
 
 import { parse } from 'yaml';
 
+import { jobScope } from '../../src/action/job.ts';
 import type { InputName } from '../../src/settings.ts';
 import { madeWith, removeMadeWith, type Made } from './docker-cli.ts';
 import { parseValues, StepLog } from './runner-commands.ts';
@@ -139,7 +140,6 @@ export async function startJob({
   }
   const eventPath = join(commandDir, 'event.json');
   await writeFile(eventPath, JSON.stringify(event?.payload ?? {}));
-  const label = `dev.snapvol.scope=job-${runId}-test`;
   const jobEnv: Variables = {
     ...inherited(['PATH', 'HOME', 'DOCKER_HOST', 'DOCKER_CONFIG', 'DOCKER_CONTEXT']),
     ...env,
@@ -154,8 +154,10 @@ export async function startJob({
     GITHUB_RUN_ID: runId,
     GITHUB_SHA: '5f2b1c9e1f0f4a8f9d4b0a7e6c3d2b1a09f8e7d6',
     GITHUB_WORKSPACE: workspaceDir,
+    RUNNER_NAME: 'runner',
     RUNNER_TEMP: tempDir,
   };
+  const label = `dev.snapvol.scope=${jobScope(jobEnv)}`;
   let phases = 0;
 
   /** Runs one script of the action with files of its own for its outputs and its state. */

@@ -10,7 +10,8 @@ import { repair } from '../usecases/recover.ts';
 import { removeRun } from '../usecases/remove.ts';
 import { start } from '../usecases/start.ts';
 import { readInputs } from './inputs.ts';
-import { jobScope, phase, provenance, settingsContext, surroundings } from './phase.ts';
+import { jobScope } from './job.ts';
+import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { setOutputs, writeSummary } from './report.ts';
 import { loadState, saveState } from './state.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
@@ -63,7 +64,7 @@ export async function post(): Promise<void> {
 
 function identity({ name, store }: Settings, cwd: string): RunIdentity {
   return {
-    owner: { run: randomUUID(), name, scope: jobScope() },
+    owner: { run: randomUUID(), name, scope: jobScope(process.env) },
     provenance: provenance(),
     cwd,
     untrusted: untrustedReason(process.env, store),

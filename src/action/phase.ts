@@ -55,12 +55,6 @@ export function settingsContext({ cwd, token }: Surroundings): VolumeSettingsCon
   return { defaultStore: 'actions-cache', token, cwd, repository };
 }
 
-/** Databases that are started in one job have names of their own. */
-export function jobScope(): string {
-  const { env } = process;
-  return `job-${env['GITHUB_RUN_ID'] ?? '0'}-${env['GITHUB_JOB'] ?? 'local'}`;
-}
-
 /** Where a snapshot comes from. */
 export function provenance(): Readonly<Record<string, string>> {
   const { env } = process;

@@ -12,7 +12,8 @@ import {
   type RestoreSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope, phase, settingsContext, surroundings } from './phase.ts';
+import { jobScope } from './job.ts';
+import { phase, settingsContext, surroundings } from './phase.ts';
 
 /** The sub-action restore/. Its outputs are those of actions/cache/restore, and some more. */
 export async function restoreAction(): Promise<void> {
@@ -31,7 +32,7 @@ export async function restoreAction(): Promise<void> {
     if (!found) return;
     const report = settings.lookupOnly
       ? undefined
-      : await restore(tools, found, { ...settings, scope: jobScope() }, signal);
+      : await restore(tools, found, { ...settings, scope: jobScope(process.env) }, signal);
     setOutputs(found, report);
   }, core.setFailed);
 }

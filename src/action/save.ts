@@ -14,7 +14,8 @@ import {
   type SaveSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope, phase, provenance, settingsContext, surroundings } from './phase.ts';
+import { jobScope } from './job.ts';
+import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
 
 /** What the step reports; JSON where it is a list. */
@@ -112,7 +113,11 @@ async function saveNow(
     const { snapshot, volumes, changedPorts } = await saveVolumes(tools, request, signal);
     return { saved: true, ...snapshot, volumes, changedPorts };
   }
-  const { snapshot, volumes } = await save(tools, { ...request, scope: jobScope() }, signal);
+  const { snapshot, volumes } = await save(
+    tools,
+    { ...request, scope: jobScope(process.env) },
+    signal,
+  );
   return { saved: true, ...snapshot, volumes: volumes.map((source) => ({ source })) };
 }
 

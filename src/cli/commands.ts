@@ -252,7 +252,8 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'recover',
-    about: 'repair what a killed snapvol has left: stopped containers, half restores, helpers',
+    about:
+      'repair what a killed snapvol has left: stopped containers, half starts and restores, helpers',
     notes:
       'Every command that uses the container engine does this first, and says what it has repaired. Nothing that a ' +
       'living process is at is touched.',

@@ -24,7 +24,6 @@ import { restore } from '../usecases/restore.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
 import { start } from '../usecases/start.ts';
-import { requireNameFree } from '../usecases/started.ts';
 import { stop } from '../usecases/stop.ts';
 import { pruneSnapshots } from '../usecases/prune.ts';
 import {
@@ -60,9 +59,11 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   async start(given, around, signal) {
     const settings = parseSettings({ ...inputsOf(given), ...nameOf(given) }, around);
     const owner = { run: randomUUID(), name: settings.name, scope };
-    const who = { owner, provenance: from('start'), cwd: around.cwd, untrusted: undefined };
+    const who = {
+      ...{ owner, uniqueName: true, provenance: from('start') },
+      ...{ cwd: around.cwd, untrusted: undefined },
+    };
     await using composed = await composeRepaired(around, settings.copy, settings.store, signal);
-    await requireNameFree(composed.tools.runtime, owner, signal);
     const report = await start(composed.tools, settings, who, signal);
     for (const line of views.startLines(report)) around.log.info(line);
     return views.startView(report);

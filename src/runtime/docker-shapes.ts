@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 
+import { selfLabel } from './labels.ts';
 import type {
   ContainerSpec,
   ContainerState,
@@ -192,7 +193,7 @@ export function createOptions(
   return {
     name: spec.name,
     Image: withTag(spec.image),
-    Labels: { ...spec.labels },
+    Labels: { ...spec.labels, [selfLabel]: spec.name },
     ...(spec.env && { Env: envList(spec.env) }),
     ...(spec.entrypoint && { Entrypoint: [...spec.entrypoint] }),
     ...(spec.command && { Cmd: [...spec.command] }),

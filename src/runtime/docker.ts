@@ -26,6 +26,7 @@ import {
   volumeInfo,
   withTag,
 } from './docker-shapes.ts';
+import { selfLabel } from './labels.ts';
 import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
 import { emptyTar } from './small-tar.ts';
 import type {
@@ -320,8 +321,10 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           ...abortable(signal),
         } as object),
       );
-      const states = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
-      return states.filter((state) => state !== undefined);
+      const inspected = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
+      const states = inspected.filter((state) => state !== undefined);
+      if (Object.keys(labels).length === 0) return states;
+      return states.filter((state) => state.labels[selfLabel] === state.name);
     },
 
     async removeContainer(id) {

@@ -5,9 +5,17 @@ import type { Labels } from './runtime.ts';
 
 const prefix = 'dev.snapvol.';
 
+export const purposeLabel = `${prefix}purpose`;
 /** What something was made for. */
 export type Purpose =
-  'database' | 'volume' | 'copy' | 'restored' | 'suspended' | 'restoring' | 'committed';
+  | 'database'
+  | 'volume'
+  | 'copy'
+  | 'restored'
+  | 'suspended'
+  | 'restoring'
+  | 'committed'
+  | 'starting';
 
 /** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
 export interface Owner {
@@ -23,7 +31,7 @@ export function labelsFor(owner: Owner, purpose: Purpose): Labels {
   return {
     ...runLabels(owner.run),
     ...nameLabels(owner.scope, owner.name),
-    [`${prefix}purpose`]: purpose,
+    [purposeLabel]: purpose,
   };
 }
 
@@ -54,7 +62,7 @@ export function copyLabels(labels: Labels): Labels {
 }
 
 export function withPurpose(labels: Labels, purpose: Purpose): Labels {
-  return { ...labels, [`${prefix}purpose`]: purpose };
+  return { ...labels, [purposeLabel]: purpose };
 }
 
 /** Without our own, which say what we do with it. */
@@ -64,7 +72,7 @@ export function foreignLabels(labels: Labels): Labels {
 
 /** Finds everything of one purpose, whoever made it. */
 export function purposeLabels(purpose: Purpose): Labels {
-  return { [`${prefix}purpose`]: purpose };
+  return { [purposeLabel]: purpose };
 }
 
 /** For a container that copies: another one each time, so that one left behind by a killed process is in nobody's way. */
@@ -73,6 +81,12 @@ export function helperName(source: string, what: string): string {
   const name = source.replaceAll(/[^a-zA-Z0-9_.-]+/g, '-').replace(/^[^a-zA-Z0-9]+/, '') || 'root';
   return `${name.slice(-80).replace(/^[^a-zA-Z0-9]+/, '')}-${what}-${randomBytes(4).toString('hex')}`;
 }
+
+/**
+ * On every container that is made: its own name. A container of an image that somebody has made from one of ours carries
+ * all our labels, and has another name.
+ */
+export const selfLabel = `${prefix}container`;
 
 /** On what stands for unfinished work: the process that is at it, and the work as JSON. */
 export const makerLabel = `${prefix}maker`;

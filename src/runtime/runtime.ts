@@ -178,7 +178,10 @@ export interface ContainerRuntime {
   /** Resolves with the exit code when the container is no longer running. */
   waitForExit(id: string, signal?: AbortSignal): Promise<number>;
   inspectContainer(id: string, signal?: AbortSignal): Promise<ContainerState | undefined>;
-  /** Running and stopped ones that carry all of `labels`; with none given, all there are. */
+  /**
+   * Running and stopped ones that `createContainer` has made with all of `labels`; not those that have them from an
+   * image. With none given, all there are.
+   */
   listContainers(labels: Labels, signal?: AbortSignal): Promise<readonly ContainerState[]>;
   /** Kills it if it runs. Its anonymous volumes go with it, named ones stay. */
   removeContainer(id: string): Promise<void>;

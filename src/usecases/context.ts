@@ -31,6 +31,8 @@ export type ArchiveTools = SnapshotTools & { readonly archiver: PlainArchiver };
 /** Who runs, for labels and for the manifest. */
 export interface RunIdentity {
   readonly owner: Owner;
+  /** True: `start` refuses a name that a started database of its scope has. */
+  readonly uniqueName?: boolean;
   /** Repository, ref, sha, run, event: whatever says where a snapshot comes from. */
   readonly provenance: Readonly<Record<string, string>>;
   /** Key files and init files are relative to it. */

@@ -37,30 +37,29 @@ export async function launch(
 ): Promise<Database> {
   const { engine, credentials, containerPort } = plan;
   const published = settings.network === undefined || settings.port !== undefined;
-  const id = await runtime.createContainer(
-    {
-      name: plan.containerName,
-      image: plan.image.reference,
-      labels: {
-        ...labelsFor(owner, 'database'),
-        [engineLabel]: engine.id,
-        [recordLabel]: encodeRecord(plan, settings),
-      },
-      env: plan.containerEnv,
-      ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
-      ...(plan.args.length > 0 && { command: plan.args }),
-      mounts: plan.volumes.map(({ volume, mountPath }) => ({
-        type: 'volume',
-        source: volume,
-        target: mountPath,
-      })),
-      ...(published && { publish: { containerPort, hostPort } }),
-      ...(settings.network !== undefined && { network: settings.network }),
-      ...(settings.memoryBytes !== undefined && { memoryBytes: settings.memoryBytes }),
-      ...(settings.shmBytes !== undefined && { shmBytes: settings.shmBytes }),
+  // Without the signal: an aborted request may leave what is looked for before it is there.
+  signal.throwIfAborted();
+  const id = await runtime.createContainer({
+    name: plan.containerName,
+    image: plan.image.reference,
+    labels: {
+      ...labelsFor(owner, 'database'),
+      [engineLabel]: engine.id,
+      [recordLabel]: encodeRecord(plan, settings),
     },
-    signal,
-  );
+    env: plan.containerEnv,
+    ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
+    ...(plan.args.length > 0 && { command: plan.args }),
+    mounts: plan.volumes.map(({ volume, mountPath }) => ({
+      type: 'volume',
+      source: volume,
+      target: mountPath,
+    })),
+    ...(published && { publish: { containerPort, hostPort } }),
+    ...(settings.network !== undefined && { network: settings.network }),
+    ...(settings.memoryBytes !== undefined && { memoryBytes: settings.memoryBytes }),
+    ...(settings.shmBytes !== undefined && { shmBytes: settings.shmBytes }),
+  });
   if (how.initialise && engine.initPath !== undefined && plan.initFiles.length > 0) {
     await runtime.putArchive(id, '/', packFiles(engine.initPath, plan.initFiles), signal);
   }

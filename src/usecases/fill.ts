@@ -51,7 +51,8 @@ export async function restoreVolumes(
   let leftBytes = maxBytes;
   try {
     for (const { name, volume, labels } of volumes) {
-      await runtime.createVolume(volume, labels, signal);
+      signal.throwIfAborted();
+      await runtime.createVolume(volume, labels);
       created.push(volume);
       const storage = { type: 'volume', source: volume } as const;
       const target = { storage, image, labels: copyLabels(labels) };

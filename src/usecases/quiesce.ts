@@ -78,10 +78,9 @@ async function whileStopped<T>(
   const data = await usableData(runtime, target, items);
   if (data.unclean !== undefined) throw await uncleanError(runtime, target, data.unclean);
   log.info(`stopped in ${stopSeconds} s: exit code ${exitCode}, ${data.mark}`);
-  const stopped = await runtime.inspectContainer(id, signal);
   const copied = await copy();
   const after = await runtime.inspectContainer(id, signal);
-  if (!after || after.running || after.startedAt !== stopped?.startedAt) {
+  if (!after || after.running || after.startedAt !== before?.startedAt) {
     throw await uncleanError(runtime, target, 'the database was started while it was copied');
   }
   return {
@@ -159,12 +158,8 @@ async function whilePaused<T>(
 ): Promise<Quiesced<T>> {
   const { runtime, log } = tools;
   const { id, engine } = target;
-  const items = await lookInside(
-    tools,
-    target,
-    await requireRunning(runtime, id, patience.signal),
-    patience,
-  );
+  const before = await requireRunning(runtime, id, patience.signal);
+  const items = await lookInside(tools, target, before, patience);
   await requirePausable(runtime, target, patience);
   if (!engine.flush && !engine.pausable) {
     log.info(`${engine.id}: what it holds in memory only will not be in the copy`);
@@ -174,7 +169,12 @@ async function whilePaused<T>(
     await runtime.pauseContainer(id);
     const data = await usableData(runtime, target, items);
     log.info(`paused: ${data.mark}`);
-    return running('pause', await copy(), data, items);
+    const copied = await copy();
+    const after = await runtime.inspectContainer(id, patience.signal);
+    if (!after?.paused || after.startedAt !== before.startedAt) {
+      throw await uncleanError(runtime, target, 'the database went on while it was copied');
+    }
+    return running('pause', copied, data, items);
   };
   return withAftermath(log, work, () => runtime.unpauseContainer(id));
 }

@@ -1,10 +1,11 @@
 import { AppError, messageOf } from '../errors.ts';
 import { stateOf } from '../process-identity.ts';
-import { makerLabel, purposeLabels } from '../runtime/labels.ts';
+import { makerLabel, nameLabel, purposeLabels, runLabel } from '../runtime/labels.ts';
 import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { shutDown } from './quiesce.ts';
+import { removeRun } from './remove.ts';
 import { finish, isCommitted, readRestoring, rollBack } from './restoring.ts';
 import { readSuspension, type Suspension } from './suspension.ts';
 import { describeWriter } from './writers.ts';
@@ -26,8 +27,8 @@ export interface RecoverReport {
 
 /**
  * Repairs what killed processes have left: containers that they had stopped or paused go on, restores that were not done
- * are undone, or gone on with when all was verified; helper containers are removed. Nothing else is touched, nor what a
- * living process is at.
+ * are undone, or gone on with when all was verified; databases that did not serve yet are removed, and helper containers.
+ * Nothing else is touched, nor what a living process is at.
  */
 export async function recover(
   tools: Tools,
@@ -90,6 +91,18 @@ export async function recover(
       if (!committed && !(await runtime.findVolume(note.name, signal))) return undefined;
       await (committed ? finish(tools, restoring) : rollBack(tools, restoring));
       return `${committed ? 'went on with' : 'undid'} a restore that was cut off`;
+    });
+  }
+
+  for (const { labels } of await runtime.listVolumes(purposeLabels('starting'), signal)) {
+    const what = `the start of ${labels[nameLabel] ?? ''}`;
+    if (!isOrphan(labels, what)) continue;
+    await attempt(what, async () => {
+      const { containers, volumes } = await removeRun(runtime, labels[runLabel] ?? '');
+      const made = [...containers, ...volumes];
+      // Another one may have removed it meanwhile.
+      if (made.length === 0) return undefined;
+      return `removed what ${what} had made before it was cut off: ${made.join(', ')}`;
     });
   }
   // Its note is gone: all of it was done.

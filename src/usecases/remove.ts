@@ -1,4 +1,4 @@
-import { runLabels } from '../runtime/labels.ts';
+import { purposeLabel, purposeLabels, runLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, Labels } from '../runtime/runtime.ts';
 
 export interface Removed {
@@ -11,11 +11,27 @@ export async function removeRun(runtime: ContainerRuntime, run: string): Promise
   return removeLabelled(runtime, runLabels(run));
 }
 
-/** Containers first: a volume in use cannot be removed. */
+/** All that carries the labels. The note of a `start` goes last: until then the rest is found again after a kill. */
 export async function removeLabelled(runtime: ContainerRuntime, labels: Labels): Promise<Removed> {
+  const removed = await removeMade(runtime, labels);
+  await forgetStarting(runtime, labels);
+  return removed;
+}
+
+/** The same for a `start` that goes on: its note stays. */
+export async function removeMade(runtime: ContainerRuntime, labels: Labels): Promise<Removed> {
   const containers = await runtime.listContainers(labels);
+  // Containers first: a volume in use cannot be removed.
   for (const { id } of containers) await runtime.removeContainer(id);
-  const volumes = await runtime.listVolumes(labels);
+  const volumes = (await runtime.listVolumes(labels)).filter(
+    (volume) => volume.labels[purposeLabel] !== 'starting',
+  );
   for (const { name } of volumes) await runtime.removeVolume(name);
   return { containers: containers.map((c) => c.name), volumes: volumes.map((v) => v.name) };
+}
+
+/** Removes the note of a `start`. By its labels: by now one of the same name may be another run's. */
+export async function forgetStarting(runtime: ContainerRuntime, labels: Labels): Promise<void> {
+  const notes = await runtime.listVolumes({ ...labels, ...purposeLabels('starting') });
+  for (const { name } of notes) await runtime.removeVolume(name);
 }

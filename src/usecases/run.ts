@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { secondsSince } from '../clock.ts';
 import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
+import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
@@ -11,7 +12,7 @@ import type { RunIdentity, StoreTools } from './context.ts';
 import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
 import { countItems } from './probes.ts';
-import { removeRun } from './remove.ts';
+import { removeMade } from './remove.ts';
 import type { Seconds, StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import { restoreVolumes } from './fill.ts';
@@ -39,14 +40,29 @@ export async function timed<T>(
   }
 }
 
-/** The database on the planned volumes, on the wanted port unless another one is given. Its callers time it. */
-export function serve(
+/** A free port may be taken by somebody else before it is used: how many are tried. */
+const freePorts = 3;
+
+/**
+ * The database on the planned volumes, on the wanted port unless another one is given. Where any port will do, one that
+ * was taken meanwhile is changed for another. Its callers time it.
+ */
+export async function serve(
   run: Run,
   how: { readonly initialise: boolean },
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
-  return launch(tools, plan, settings, who.owner, hostPort, how, signal);
+  for (let tried = 1, port = hostPort; ; tried++, port = 0) {
+    try {
+      return await launch(tools, plan, settings, who.owner, port, how, signal);
+    } catch (error) {
+      const isTaken = error instanceof AppError && error.code === 'port-taken';
+      if (settings.port !== 0 || !isTaken || tried === freePorts) throw error;
+      tools.log.info(`${error.message}: another one is tried`);
+      await tools.runtime.removeContainer(plan.containerName);
+    }
+  }
 }
 
 /**
@@ -122,7 +138,7 @@ export async function discard(run: Run, what: string, error: unknown): Promise<A
   signal.throwIfAborted();
   if (!(error instanceof AppError) || !unusable.has(error.code)) throw error;
   warn(run, `${what} cannot be used`, error);
-  await removeRun(tools.runtime, who.owner.run);
+  await removeMade(tools.runtime, runLabels(who.owner.run));
   delete seconds.restore; // in vain
   return error;
 }

@@ -32,6 +32,7 @@ import {
   findJoined,
   findWriters,
   overlaps,
+  refuseNewWriters,
   uses,
   type VolumeWriter,
 } from './writers.ts';
@@ -159,9 +160,14 @@ async function takeSnapshot(
     tools,
     scene.writers,
     request.settings,
-    () => {
+    async () => {
       createdAtMs = clock.now();
-      return copyAll(tools, request, scene, images, dir, signal);
+      const copied = await copyAll(tools, request, scene, images, dir, signal);
+      if (request.settings.quiesce !== 'none') {
+        const storages = scene.sources.map(({ storage }) => storage);
+        await refuseNewWriters(runtime, scene.containers, storages, signal);
+      }
+      return copied;
     },
     signal,
   );

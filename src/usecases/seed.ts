@@ -1,9 +1,10 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, toAppError } from '../errors.ts';
+import { runLabels } from '../runtime/labels.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Database } from './database.ts';
-import { removeRun } from './remove.ts';
+import { removeMade } from './remove.ts';
 import type { SaveOutcome, StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import {
@@ -52,7 +53,7 @@ export async function seed(
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
   log.info('Seeding once more: the first database cannot be trusted');
-  await removeRun(runtime, run.who.owner.run);
+  await removeMade(runtime, runLabels(run.who.owner.run));
   return report(await seedDatabase(run, undefined), save);
 }
 
@@ -94,9 +95,9 @@ async function tryBase(run: Run, base: Bundle<DatabaseManifest>): Promise<Seeded
 }
 
 async function serveEmpty(run: Run): Promise<Database> {
-  const { tools, plan, seconds, signal } = run;
-  for (const { volume, labels } of plan.volumes)
-    await tools.runtime.createVolume(volume, labels, signal);
+  const { tools, plan, seconds } = run;
+  // Without the signal: an aborted request may leave what is looked for before it is there.
+  for (const { volume, labels } of plan.volumes) await tools.runtime.createVolume(volume, labels);
   tools.log.info(`starting an empty database (${plan.image.reference})`);
   const database = await timed(run, 'ready', () => serve(run, { initialise: true }));
   tools.log.info(`ready in ${seconds.ready ?? 0} s`);

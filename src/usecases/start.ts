@@ -1,20 +1,24 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
+import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { explainMiss } from './explain.ts';
 import { makePlan } from './plan.ts';
-import { removeRun } from './remove.ts';
+import { forgetStarting, removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { searchSnapshot, type Miss } from './search.ts';
+import { requireNameFree } from './started.ts';
+import { noteStarting } from './starting.ts';
 
 /**
  * A database of this image: restored from the snapshot of its key, else seeded and snapshotted. When it resolves the
- * database serves; when it rejects, nothing that it made is left.
+ * database serves; when it rejects, nothing that it made is left; when its process is killed, `recover` removes that.
+ * @throws `name-taken` while another process starts a database of this name
  */
 export async function start(
   tools: StoreTools,
@@ -24,6 +28,7 @@ export async function start(
 ): Promise<StartReport> {
   const { runtime, log, clock } = tools;
   const startMs = clock.monotonicMs();
+  const { owner } = who;
   const { password } = settings.credentials;
   // Masking a default such as "postgres" would only make every log unreadable.
   if (password !== settings.engine.defaults.password) {
@@ -31,23 +36,39 @@ export async function start(
     log.mask(encodeURIComponent(password)); // as it stands in the URL
   }
   await runtime.info();
+  signal.throwIfAborted();
+  await noteStarting(runtime, owner);
+  try {
+    // Only now: one of this name may have been started a moment ago, and its note be gone.
+    if (who.uniqueName) await requireNameFree(runtime, owner, signal);
+    const run = await prepare(tools, settings, who, signal);
+    const report = await restoreOrSeed(run);
+    await forgetStarting(runtime, runLabels(owner.run));
+    run.seconds.total = secondsSince(clock, startMs);
+    return report;
+  } catch (error) {
+    await cleanUp(tools, owner.run);
+    throw toAppError(error);
+  }
+}
+
+/** Decides everything, and creates nothing. */
+async function prepare(
+  tools: StoreTools,
+  settings: Settings,
+  who: RunIdentity,
+  signal: AbortSignal,
+): Promise<Run> {
+  const { runtime, log } = tools;
   const image = await runtime.ensureImage(settings.image, signal, () => {
     log.info(`pulling ${settings.image}`);
   });
   const plan = await makePlan(settings, image, who);
-  const run: Run = { tools, settings, who, plan, seconds: {}, signal };
   await log.group(`Key ${plan.key}`, () => {
     for (const { name, value } of plan.keyParts) log.info(`${name}: ${value}`);
     return Promise.resolve();
   });
-  try {
-    const report = await restoreOrSeed(run);
-    run.seconds.total = secondsSince(clock, startMs);
-    return report;
-  } catch (error) {
-    await cleanUp(run);
-    throw toAppError(error);
-  }
+  return { tools, settings, who, plan, seconds: {}, signal };
 }
 
 async function restoreOrSeed(run: Run): Promise<StartReport> {
@@ -104,10 +125,10 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
 }
 
 /** After a failure. The first error is the one to report; what could not be removed is found again by its labels. */
-async function cleanUp({ tools, who }: Run): Promise<void> {
+async function cleanUp({ runtime, log }: StoreTools, run: string): Promise<void> {
   try {
-    await removeRun(tools.runtime, who.owner.run);
+    await removeRun(runtime, run);
   } catch (error) {
-    tools.log.warn(`could not clean up: ${messageOf(error)}`);
+    log.warn(`could not clean up: ${messageOf(error)}`);
   }
 }

@@ -37,14 +37,38 @@ export function findWriters(
   containers: readonly ContainerState[],
   storages: readonly Storage[],
 ): ContainerState[] {
-  const writers = containers.filter(
-    ({ running, mounts }) =>
-      running &&
-      mounts.some(
-        (mount) => !mount.readOnly && storages.some((storage) => overlaps(mount, storage)),
-      ),
-  );
+  const writers = containers.filter((each) => each.running && mayWrite(each, storages));
   return dependantsFirst(writers, containers);
+}
+
+function mayWrite({ mounts }: ContainerState, storages: readonly Storage[]): boolean {
+  return mounts.some(
+    (mount) => !mount.readOnly && storages.some((storage) => overlaps(mount, storage)),
+  );
+}
+
+/**
+ * To be asked when all is copied. One that was started meanwhile may have written to it, whether it still runs or not.
+ * @param before all containers, as they were when the writers were looked for
+ * @throws `unclean-shutdown`
+ */
+export async function refuseNewWriters(
+  runtime: ContainerRuntime,
+  before: readonly ContainerState[],
+  storages: readonly Storage[],
+  signal: AbortSignal,
+): Promise<void> {
+  const known = new Set(before.map(({ id, startedAt }) => `${id} ${startedAt}`));
+  const writer = (await runtime.listContainers({}, signal)).find(
+    (each) =>
+      each.everStarted && !known.has(`${each.id} ${each.startedAt}`) && mayWrite(each, storages),
+  );
+  if (!writer) return;
+  throw new AppError(
+    'unclean-shutdown',
+    `no snapshot: ${writer.name} was started meanwhile, and may have written to what was copied`,
+    { hint: 'Save again while nobody starts it' },
+  );
 }
 
 /**

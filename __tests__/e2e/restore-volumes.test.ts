@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -15,7 +14,7 @@ import { runCli } from '../support/cli.ts';
 import { docker, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
-import { furnish, look, runIn, runInAll } from '../support/storage.ts';
+import { furnish, look, runIn } from '../support/storage.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
 
 // Volumes and folders of the host, saved and restored: all of them equal, or all as they were.
@@ -384,83 +383,3 @@ describe('volumes', () => {
     expect(await isThere(a)).toBe(false);
   });
 });
-
-test('a restore that is killed at any moment is undone or done by "recover"', async () => {
-  const names = [await newVolume(), await newVolume()];
-  const fill = (what: string): Promise<string> =>
-    runInAll(
-      names,
-      `find . -mindepth 2 -delete
-       for volume in *; do
-         mkdir $volume/d; yes ${what} | head -c 8000000 > $volume/${what} || true
-         for n in {1..300}; do echo ${what}$n > $volume/d/${what}$n; done
-       done
-       find . -exec touch --date @1000000000 {} +`,
-    );
-  const lookAtBoth = (): Promise<string> =>
-    runInAll(
-      names,
-      "find */ -printf '%p %y %m %U:%G %T@\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum",
-    );
-  await fill('new');
-  const wanted = await lookAtBoth();
-  const key = await saved(...names.flatMap((name) => ['--volumes', name]));
-  const fresh = newName();
-  const third = await newVolume();
-  await furnish(third, 'third');
-  const args = [...restoreOf(key), '--overwrite', '--copy', 'pipe', '--quiet'];
-
-  const startMs = performance.now();
-  await done(...args);
-  const lastsMs = performance.now() - startMs;
-  expect(await lookAtBoth()).toBe(wanted);
-  const outcomes = new Set<string>();
-  const repaired: string[] = [];
-  const moments = 12;
-  await fill('old');
-  const before = await lookAtBoth();
-  let now = before;
-  for (let n = 0; n < moments; n++) {
-    if (now !== before) await fill('old');
-    await killed(args, lastsMs * ((n + Math.random()) / moments));
-    repaired.push(...(await recovered()));
-    now = await lookAtBoth();
-    expect([before, wanted]).toContain(now);
-    outcomes.add(now === wanted ? 'new' : 'old');
-  }
-  expect([...outcomes].sort()).toEqual(['new', 'old']);
-  for (const line of repaired) expect(line).toMatch(/^repaired: (removed|undid|went on with) /);
-  expect(repaired).toContain('repaired: undid a restore that was cut off');
-
-  // New ones are there, or they are not.
-  await done('save', '--key', `${key}-1`, '--volumes', third, '--image', image);
-  for (const share of [0.3, 0.6, 0.9]) {
-    await killed(['restore', `${key}-1`, '--volume', fresh], lastsMs * share);
-    await recovered();
-    if (!(await isThere(fresh))) continue;
-    expect(await look(fresh)).toBe(await look(third));
-    await docker('volume', 'rm', fresh);
-  }
-});
-
-/** Runs the tool, and kills it at that moment unless it has ended. */
-async function killed(args: readonly string[], afterMs: number): Promise<void> {
-  const program = join(import.meta.dirname, '../../dist/cli.js');
-  const child = spawn(process.execPath, [program, ...args], {
-    env: { ...process.env, SNAPVOL_STORE: `file:${storeDir}`, TMPDIR: scratch.path },
-    stdio: 'ignore',
-    timeout: Math.ceil(afterMs),
-    killSignal: 'SIGKILL',
-  });
-  await new Promise((resolve) => child.once('close', resolve));
-}
-
-/** What was repaired. Other tests repair, too: then it is asked again until they have. */
-async function recovered(): Promise<string[]> {
-  const repaired: string[] = [];
-  for (;;) {
-    const { exitCode, stdout } = await snapvol('recover');
-    if (exitCode === 0 && stdout === 'nothing to repair\n') return repaired;
-    repaired.push(...stdout.split('\n').filter((line) => line.startsWith('repaired')));
-  }
-}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+
+import { composeTools, type Composition } from '../../src/compose.ts';
+import { thisProcess } from '../../src/process-identity.ts';
+import { labelsFor, makerLabel, runLabels, type Owner } from '../../src/runtime/labels.ts';
+import type { Labels } from '../../src/runtime/runtime.ts';
+import { parseSettings } from '../../src/settings.ts';
+import { createFileStore } from '../../src/stores/file.ts';
+import type { Tools } from '../../src/usecases/context.ts';
+import { recover } from '../../src/usecases/recover.ts';
+import { removeMade, removeRun } from '../../src/usecases/remove.ts';
+import { start } from '../../src/usecases/start.ts';
+import { findStarted } from '../../src/usecases/started.ts';
+import { noteStarting } from '../../src/usecases/starting.ts';
+import { withSpec } from '../support/altered-runtime.ts';
+import { docker, madeWith, removeMadeWith } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { createRecordingLog } from '../support/recording-log.ts';
+import { useScratch } from '../support/store-bundles.ts';
+
+// What tells the engine whose things are whose: the note of a `start`, and the labels of what it makes.
+
+const scope = `starting-${process.pid}`;
+const image = testImage('no-tar');
+const { signal } = new AbortController();
+const scratch = useScratch();
+
+let composed: Composition<Tools>;
+let tools: Tools;
+beforeAll(async () => {
+  const around = { log: createRecordingLog(), tempDir: tmpdir(), cwd: tmpdir(), env: process.env };
+  composed = await composeTools({ ...around, outputFd: 2 }, 'auto');
+  ({ tools } = composed);
+});
+afterAll(async () => {
+  await removeMadeWith(`dev.snapvol.scope=${scope}`);
+  await composed[Symbol.asyncDispose]();
+});
+
+let owner: Owner;
+beforeEach(() => {
+  owner = newOwner(`db-${randomUUID().slice(0, 8)}`);
+});
+
+function newOwner(name: string): Owner {
+  return { scope, name, run: randomUUID() };
+}
+
+const madeBy = ({ run }: Owner): ReturnType<typeof madeWith> => madeWith(`dev.snapvol.run=${run}`);
+
+/** A container that never starts, and a volume, as `start` makes them. */
+async function make(): Promise<{ container: string; volume: string }> {
+  const name = `snapvol-${owner.name}-${owner.run.slice(0, 8)}`;
+  const volume = `${name}-data`;
+  await tools.runtime.createVolume(volume, labelsFor(owner, 'volume'));
+  await tools.runtime.createContainer({
+    ...{ name, image, entrypoint: ['never-started'], labels: labelsFor(owner, 'database') },
+    mounts: [{ type: 'volume', source: volume, target: '/data' }],
+  });
+  return { container: name, volume };
+}
+
+/** The note of a process that is gone, or of one that nobody here can look for. */
+async function noteOf(maker: string): Promise<void> {
+  const labels: Labels = { ...labelsFor(owner, 'starting'), [makerLabel]: maker };
+  const args = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
+  await docker('volume', 'create', ...args, `note-${owner.run}`);
+}
+
+function recovered(force = false): ReturnType<typeof recover> {
+  return recover(tools, { force, waitTimeoutMs: 1000 }, signal);
+}
+
+test('of processes that start one name at once, one goes on', async () => {
+  const owners = Array.from({ length: 6 }, () => newOwner(owner.name));
+  const tries = await Promise.allSettled(owners.map((each) => noteStarting(tools.runtime, each)));
+  const refused = tries.filter((each) => each.status === 'rejected');
+  expect(refused).toHaveLength(5);
+  for (const { reason } of refused) {
+    const message = `a database named ${owner.name} is being started by another process`;
+    expect(reason).toMatchObject({ code: 'name-taken', message });
+  }
+  const first = owners[tries.findIndex(({ status }) => status === 'fulfilled')];
+  if (!first) throw new Error('one has gone on');
+  const notes = await madeWith(`dev.snapvol.name=${owner.name}`);
+  expect(notes).toMatchObject({ containers: [], volumes: [expect.any(String)] });
+  expect(await madeBy(first)).toEqual(notes);
+
+  // Another name, and the same in another scope, are free; once it is forgotten this one is, too.
+  await noteStarting(tools.runtime, newOwner(`${owner.name}-2`));
+  await noteStarting(tools.runtime, { ...owner, scope: `${scope} elsewhere` });
+  await removeRun(tools.runtime, owner.run);
+  await removeRun(tools.runtime, first.run);
+  await noteStarting(tools.runtime, owner);
+});
+
+test('a note stays while its run goes on, and goes with all that the run has made', async () => {
+  await noteStarting(tools.runtime, owner);
+  const { volumes: notes } = await madeBy(owner);
+  const made = await make();
+  expect(await removeMade(tools.runtime, runLabels(owner.run))).toEqual({
+    containers: [made.container],
+    volumes: [made.volume],
+  });
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: notes });
+  await make();
+  await removeRun(tools.runtime, owner.run);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+});
+
+test('what a killed start has made is removed; not what lives, or may live elsewhere', async () => {
+  await noteStarting(tools.runtime, owner);
+  await make();
+  const living = await madeBy(owner);
+  expect((await recovered(false)).repaired.join()).not.toContain(owner.name);
+  expect(await madeBy(owner)).toEqual(living);
+
+  owner = newOwner(`${owner.name}-2`);
+  const { container, volume } = await make();
+  await noteOf(`elsewhere ${thisProcess()}`);
+  const left = await recovered();
+  expect(left.left).toEqual([`the start of ${owner.name}`]);
+  expect((await madeBy(owner)).containers).toEqual([container]);
+  const line = `removed what the start of ${owner.name} had made before it was cut off`;
+  expect((await recovered(true)).repaired).toEqual([`${line}: ${container}, ${volume}`]);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+
+  owner = newOwner(`${owner.name}-3`);
+  await make();
+  await noteOf(`${thisProcess()}0`);
+  expect((await recovered()).repaired.join()).toContain(`the start of ${owner.name}`);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+});
+
+test("a user's container of an image that was made from one of ours is the user's", async () => {
+  const { container } = await make();
+  const [theirs, copy] = [`theirs-${owner.run}`, `snapvol-test/theirs:${owner.run}`];
+  await docker('commit', container, copy);
+  try {
+    await docker('create', '--name', theirs, copy);
+    expect(await madeBy(owner)).toMatchObject({ containers: [theirs, container] });
+    expect(await findStarted(tools.runtime, owner)).toMatchObject({ name: container });
+    await noteOf(`${thisProcess()}0`);
+    expect((await recovered()).repaired.join()).not.toContain(theirs);
+    expect(await findStarted(tools.runtime, owner)).toBeUndefined();
+    expect(await madeBy(owner)).toEqual({ containers: [theirs], volumes: [] });
+  } finally {
+    await docker('rm', '--force', theirs);
+    await docker('rmi', copy);
+  }
+});
+
+test('a free port that is taken before it is used is changed for another', async () => {
+  const held = createServer().listen(0, '127.0.0.1');
+  await once(held, 'listening');
+  const { port } = held.address() as AddressInfo; // a cast: it listens on a port
+  let made = 0;
+  const runtime = withSpec(tools.runtime, (spec) =>
+    spec.publish && made++ === 0 ? { ...spec, publish: { ...spec.publish, hostPort: port } } : spec,
+  );
+  const store = createFileStore(await scratch.folder('store'));
+  const inputs = { image: testImage('redis:7'), port: '0', save: 'false' };
+  const settings = parseSettings(inputs, { defaultStore: 'artifact' });
+  const who = { owner, provenance: {}, cwd: tmpdir(), untrusted: undefined };
+  try {
+    const { endpoint } = await start({ ...tools, runtime, store }, settings, who, signal);
+    expect(endpoint.port).not.toBe(port);
+    const { containers, volumes } = await removeRun(tools.runtime, owner.run);
+    expect([containers, volumes]).toEqual([[expect.anything()], [expect.anything()]]);
+  } finally {
+    held.close();
+  }
+});

@@ -1,0 +1,146 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { exitCodes } from '../../src/cli/exit-codes.ts';
+import { runCli, type CliOptions, type CliResult } from '../support/cli.ts';
+import { docker, removeMadeWith } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { useScratch } from '../support/store-bundles.ts';
+
+// Ended at any moment of `start`, of a `save` of what it has started, and of a `restore`: everything is as before, at
+// once or after the next command.
+
+const image = testImage('redis:7');
+const prefix = `killed-${randomBytes(4).toString('hex')}`;
+/** A database that serves all the time, and is saved. */
+const served = `${prefix}-served`;
+const seed = 'docker exec "$SNAPVOL_CONTAINER" redis-cli mset one 1 two 2';
+
+type Command = 'start on a miss' | 'start on a hit' | 'save' | 'restore';
+
+/** Of the try with this number: what it makes has names of its own. */
+const commands: Readonly<Record<Command, (n: number) => string[]>> = {
+  'start on a miss': (n) => start(`${prefix}-${n}`, `miss-${n}`),
+  'start on a hit': (n) => start(`${prefix}-${n}`, 'whole'),
+  save: (n) => ['save', served, '--key', `save-${n}`],
+  restore: (n) => ['restore', 'whole', '--volume', volumeOf(n)],
+};
+const signals = ['SIGINT', 'SIGTERM', 'SIGKILL'] as const;
+/** For each command and signal; spread over all of its duration, and at random within each part. */
+const parts = 3;
+
+const scratch = useScratch();
+let store: string;
+let tempDir: string;
+let before: string[];
+const lastsMs = new Map<Command, number>();
+
+beforeAll(async () => {
+  store = await scratch.folder('store');
+  tempDir = await scratch.folder('temp');
+  const bystander = ['run', '--detach', '--name', `${prefix}-user`, '--volume', `${prefix}:/data`];
+  await docker(...bystander, image);
+  await done(start(served, 'whole'));
+  before = await look();
+  for (const command of names()) {
+    const args = commands[command](0);
+    const startMs = performance.now();
+    await done(args);
+    lastsMs.set(command, performance.now() - startMs);
+    await undo(command, 0);
+  }
+  expect(await look()).toEqual(before);
+});
+afterAll(async () => {
+  await removeMadeWith(`dev.snapvol.name=${served}`);
+  await docker('rm', '--force', '--volumes', `${prefix}-user`);
+  await docker('volume', 'rm', prefix);
+});
+
+function names(): Command[] {
+  return Object.keys(commands) as Command[]; // a cast: of all keys
+}
+
+function start(name: string, key: string): string[] {
+  return ['start', name, '--image', image, '--port', '0', '--key', key, '--seed', seed];
+}
+
+function volumeOf(n: number): string {
+  return `${prefix}-restored-${n}`;
+}
+
+function snapvol(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const env = { SNAPVOL_STORE: `file:${store}`, TMPDIR: tempDir };
+  return runCli(args, { ...options, env });
+}
+
+async function done(args: readonly string[]): Promise<void> {
+  expect(await snapvol(args)).toMatchObject({ exitCode: 0 });
+}
+
+/** After a command that was done: what it has made is whole. */
+async function undo(command: Command, n: number): Promise<void> {
+  const volume = volumeOf(n);
+  if (command === 'restore') {
+    const found = ['run', '--rm', '--volume', `${volume}:/data`, '--entrypoint', 'cat', image];
+    expect(await docker(...found, '/data/dump.rdb')).toContain('REDIS');
+    await docker('volume', 'rm', volume);
+  } else if (command !== 'save') {
+    const label = `label=dev.snapvol.name=${prefix}-${n}`;
+    const container = await docker('ps', '--quiet', '--filter', label);
+    expect(await docker('exec', container, 'redis-cli', 'dbsize')).toBe('2');
+    await done(['stop', `${prefix}-${n}`]);
+  }
+}
+
+/** All that there is in the engine, whoever has made it; in order. */
+async function look(): Promise<string[]> {
+  const listed = await Promise.all([
+    docker('ps', '--all', '--format', 'container {{.Names}} {{.State}}'),
+    docker('volume', 'ls', '--format', 'volume {{.Name}}'),
+    docker('network', 'ls', '--format', 'network {{.Name}}'),
+    docker('images', '--format', 'image {{.Repository}}:{{.Tag}}'),
+  ]);
+  return listed.flatMap((lines) => lines.split('\n')).sort();
+}
+
+describe.each(names())('%s', (command) => {
+  const rows = signals.flatMap((signal, row) =>
+    Array.from({ length: parts }, (_, part) => ({
+      ...{ signal, part, share: (part + Math.random()) / parts },
+      n: (names().indexOf(command) * signals.length + row) * parts + part + 1,
+    })),
+  );
+
+  test.each(rows)('leaves nothing when it gets $signal in part $part of 3', async (row) => {
+    const { n, signal, share } = row;
+    const interrupt = { signal, when: share * (lastsMs.get(command) ?? 0) };
+    const { exitCode, stderr } = await snapvol(commands[command](n), { interrupt });
+    if (exitCode === 0) {
+      await undo(command, n);
+    } else if (signal === 'SIGKILL') {
+      const next = await snapvol(n % 2 === 0 ? ['recover'] : ['restore', 'none']);
+      const isRepaired = /repaired/.test(next.stdout + next.stderr);
+      // What was neither there before nor repaired was done, but for the end of the process.
+      if (!isRepaired && (await look()).length > before.length) await undo(command, n);
+    } else if (exitCode !== null) {
+      // Without handlers yet, it has made nothing, and says nothing.
+      expect([exitCode, stderr]).toEqual([
+        exitCodes.cancelled,
+        expect.stringContaining('cancelled'),
+      ]);
+    }
+    expect(await look()).toEqual(before);
+    expect(await readdir(tempDir)).toEqual([]);
+  });
+});
+
+test('what is in the store is whole', async () => {
+  await done(['save', served, '--key', 'last']);
+  const keys = await readdir(store);
+  expect(keys).toEqual(expect.arrayContaining(['whole', 'last']));
+  expect(keys.filter((key) => !/^(whole|last|(miss|save)-\d+)$/.test(key))).toEqual([]);
+  await done(['verify']);
+});
