@@ -13,8 +13,10 @@ import type { Plan } from './plan.ts';
 /** Why there is no hit. */
 export interface Miss {
   readonly reason: string;
-  /** Under the very key there is a snapshot that cannot be used: it stays, and keeps others from being saved. */
+  /** Under the very key there is a snapshot, which stays, and keeps others from being saved. */
   readonly occupied: boolean;
+  /** What there is may be whole: what failed is a disk, or the way from the store. */
+  readonly passing?: boolean;
 }
 
 /** A snapshot that was looked for and can be used, or why there is none. */
@@ -70,8 +72,13 @@ export async function searchSnapshot(
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
-    return { kind: 'none', reason: error.message, occupied };
+    return { kind: 'none', reason: error.message, occupied, passing: isPassing(error) };
   }
+}
+
+/** Is the next run as likely to be able to use the snapshot as any? */
+export function isPassing({ code }: AppError): boolean {
+  return code === 'store-unavailable' || code === 'copy-failed';
 }
 
 /**

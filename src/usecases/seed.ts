@@ -150,6 +150,7 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
   if (settings.save === 'false') return 'save is false';
   if (settings.save === 'auto' && who.untrusted !== undefined) return who.untrusted;
   if (!miss.occupied) return undefined;
+  if (miss.passing) return 'the snapshot that has this key stays, and may be used by the next run';
   tools.log.warn(
     `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
   );

@@ -10,7 +10,7 @@ import { removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
-import { searchSnapshot, type Miss } from './search.ts';
+import { isPassing, searchSnapshot, type Miss } from './search.ts';
 
 /**
  * A database of this image: restored from the snapshot of its key, else seeded and snapshotted. When it resolves the
@@ -70,8 +70,9 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
       : { reason: `only a base snapshot: ${search.bundle.manifest.key}`, occupied: false };
   if (search.kind === 'found' && search.exact) {
     const hit = await tryHit(run, search.bundle);
-    if (typeof hit !== 'string') return hit;
-    miss = { reason: hit, occupied: search.occupied };
+    if (!(hit instanceof AppError)) return hit;
+    const reason = `the snapshot cannot be used: ${hit.message}`;
+    miss = { reason, occupied: search.occupied, passing: isPassing(hit) };
   }
   log.info(`Miss: ${miss.reason}`);
   if (settings.failOnMiss) {
@@ -83,8 +84,8 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
   return seed(run, base, miss);
 }
 
-/** The hit, or the reason why the snapshot turned out to be no good; then nothing of it is left. */
-async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | string> {
+/** The hit, or why the snapshot could not be used; then nothing of it is left. */
+async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | AppError> {
   const { key } = run.plan;
   try {
     const sizeBytes = await bundleBytes(bundle);
@@ -98,8 +99,7 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
       save: { kind: 'skipped', reason: 'it was restored' },
     });
   } catch (error) {
-    const { message } = await discard(run, `the snapshot ${key}`, error);
-    return `the snapshot cannot be used: ${message}`;
+    return await discard(run, `the snapshot ${key}`, error);
   }
 }
 
