@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { runCli } from './cli.ts';
 import { docker } from './docker-cli.ts';
 import { testImage } from './images.ts';
+import { filesIn } from './runner.ts';
 
 /** All that somebody could miss afterwards, or find left over. */
 export interface WholeState {
@@ -55,7 +56,7 @@ export async function wholeState({ tempDirs = [], store }: Places = {}): Promise
     volumes: linesOf(volumes),
     images: linesOf(images),
     bystander: held,
-    files: (await Promise.all(tempDirs.map((dir) => readdir(dir)))).flat(),
+    files: (await Promise.all(tempDirs.map(filesIn))).flat(),
     snapshots: store === undefined ? [] : await wholeSnapshots(store),
   };
 }
