@@ -96,7 +96,7 @@ describe("GitHub's cache", () => {
     ['has a wrong bit at the start', 'download', { kind: 'flip', offset: 0 }, /damaged/],
     ['has one in the middle', 'download', { kind: 'flip', offset: 250_000 }, /damaged/, 'seeds'],
     ['has one at the end', 'download', { kind: 'flip', offset: 510_000 }, /damaged/],
-  ])('that %s costs the hit, and says so', async (_, endpoint, fault, reason, seeds) => {
+  ])('that %s costs the hit, and says so', async (_, endpoint, fault, reason, ...[seeds]) => {
     for (const wanted of seeds ? [seeded, failed] : [failed]) {
       service.faults.clear();
       service.faults.next(endpoint, fault, 20);
