@@ -225,7 +225,9 @@ describe('a small disk', () => {
       const result = await runCli(args);
       expect(result).toMatchObject({
         exitCode: 17,
-        stderr: expect.stringMatching(/could not (save new to|replace shop in) file:.*ENOSPC.*Free some space there/s),
+        stderr: expect.stringMatching(
+          /could not (save new to|replace shop in) file:.*ENOSPC.*Free some space there/s,
+        ),
       });
       expect((await wholeState({ store: small.path })).snapshots).toEqual(['shop']);
     }
