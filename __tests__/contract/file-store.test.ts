@@ -223,6 +223,23 @@ describe('what others keep in the folder', () => {
     expect((await readdir(dir)).sort()).toEqual([...strangers, 'archive.tar'].sort());
   });
 
+  test('is not swept by a clock that was set, nor what is still written to', async () => {
+    const [fresh, filling] = [5, 6].map(
+      (pid) => `.tmp-other.host-${pid}-00000000-1-0123456789abcdef`,
+    );
+    if (fresh === undefined || filling === undefined) throw new Error('there are two');
+    for (const name of [fresh, filling]) {
+      await mkdir(join(dir, name));
+      await writeFile(join(dir, name, 'data.tar.zst'), 'half');
+    }
+    await utimes(join(dir, filling), 0, 0);
+    const days = 2 * 24 * 60 * 60 * 1000;
+    for (const now of [() => Date.now() + days, () => Date.now() - days]) {
+      await createFileStore(dir, { now }).save('app-1', await scratch.bundle('x'), signal);
+    }
+    expect(await readdir(dir)).toEqual(expect.arrayContaining([fresh, filling, 'app-1']));
+  });
+
   test('is swept only where it is a leftover of a day ago', async () => {
     const hourMs = 60 * 60 * 1000;
     const ageMs = {
@@ -234,6 +251,7 @@ describe('what others keep in the folder', () => {
       await mkdir(join(dir, name));
       await writeFile(join(dir, name, 'data.tar.zst'), 'half');
       const then = new Date(Date.now() - age);
+      await utimes(join(dir, name, 'data.tar.zst'), then, then);
       await utimes(join(dir, name), then, then);
     }
     await save('app-1');

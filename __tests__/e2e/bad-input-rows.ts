@@ -9,6 +9,7 @@ import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { sqlScript } from '../support/postgres.ts';
 import type { Inputs, StepOptions } from '../support/runner.ts';
+import { shortPauses } from '../support/short-pauses.ts';
 
 /** What a row needs besides fixed inputs. */
 interface Given {
@@ -174,7 +175,7 @@ export const rows: readonly Row[] = [
   {
     what: 'a seed that kills the database',
     inputs: { seed: 'docker kill "$SNAPVOL_CONTAINER" >/dev/null' },
-    words: ['the database ended during seed (exit code 137)'],
+    words: ['the database exited with code 137 during seed'],
     hint: 'Look at its last log lines',
     log: 'database system is ready to accept connections',
   },
@@ -220,7 +221,7 @@ export const rows: readonly Row[] = [
             ACTIONS_CACHE_SERVICE_V2: 'true',
             ACTIONS_RESULTS_URL: 'http://127.0.0.1:1/',
             ACTIONS_RUNTIME_TOKEN: 'none',
-            NODE_OPTIONS: `--import ${shortPauses}`,
+            NODE_OPTIONS: shortPauses,
           },
         },
       }),
@@ -233,9 +234,3 @@ export const rows: readonly Row[] = [
     survives: true,
   },
 ];
-
-/** The client of GitHub's services pauses for seconds between its tries: a hundredth of that is enough here. */
-const shortPauses = `data:text/javascript,${encodeURIComponent(`
-  const { setTimeout } = globalThis;
-  globalThis.setTimeout = (then, ms = 0, ...args) => setTimeout(then, ms / 100, ...args);
-`)}`;

@@ -1,8 +1,9 @@
-import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import { flipBit, truncateFile } from '../support/damage.ts';
 import { containerLog, purposesSince } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { query, sqlScript } from '../support/postgres.ts';
@@ -220,21 +221,3 @@ test('does not trust a database that had to be killed: nothing is saved, it is s
   await step.post();
   expect(await job.leftovers()).toEqual(nothing);
 });
-
-/** Stored files are read-only, and may share their bytes with others: a new file takes their place. */
-async function replace(file: string, bytes: Buffer): Promise<void> {
-  await rm(file);
-  await writeFile(file, bytes);
-}
-
-async function flipBit(file: string, where: number): Promise<void> {
-  const bytes = await readFile(file);
-  const at = Math.floor(bytes.length * where);
-  bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
-  await replace(file, bytes);
-}
-
-async function truncateFile(file: string, size: number): Promise<void> {
-  await replace(file, await readFile(file));
-  await truncate(file, size);
-}

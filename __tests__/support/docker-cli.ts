@@ -5,16 +5,18 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 const maxBuffer = 16 * 1024 * 1024;
+/** As the test has it: without being told, a child gets the one that the test runner was started with. */
+const { env } = process;
 
 /** What a docker command prints, trimmed; rejects with its complaint. */
 export async function docker(...args: string[]): Promise<string> {
-  const { stdout } = await run('docker', args, { maxBuffer });
+  const { stdout } = await run('docker', args, { maxBuffer, env });
   return stdout.trim();
 }
 
 /** stdout and stderr of a container. */
 export async function containerLog(id: string): Promise<string> {
-  const { stdout, stderr } = await run('docker', ['logs', id], { maxBuffer });
+  const { stdout, stderr } = await run('docker', ['logs', id], { maxBuffer, env });
   return stdout + stderr;
 }
 
@@ -40,26 +42,34 @@ export async function removeMadeWith(label: string): Promise<void> {
 }
 
 /**
- * Resolves when the engine tells of the first such event of a container, since `sinceMs`: one that has happened
- * meanwhile counts, too. Rejects when nobody waits for it any more.
+ * Resolves when the engine tells of the first such event of a container, or the `nth`, since `sinceMs`: one that has
+ * happened meanwhile counts, too. Rejects when nobody waits for it any more.
  */
 export async function containerEvent(
   action: 'create' | 'start',
   labels: readonly string[],
   sinceMs: number,
   signal: AbortSignal,
+  nth = 1,
 ): Promise<void> {
   const filters = ['type=container', `event=${action}`, ...labels.map((label) => `label=${label}`)];
-  const events = spawn('docker', [
-    ...['events', '--since', String(sinceMs / 1000), '--format', '{{.ID}}'],
-    ...filters.flatMap((filter) => ['--filter', filter]),
-  ]);
+  const events = spawn(
+    'docker',
+    [
+      ...['events', '--since', String(sinceMs / 1000), '--format', '{{.ID}}'],
+      ...filters.flatMap((filter) => ['--filter', filter]),
+    ],
+    { env },
+  );
   const end = (): void => {
     events.kill();
   };
   signal.addEventListener('abort', end);
   try {
-    for await (const line of createInterface(events.stdout)) if (line !== '') return;
+    let seen = 0;
+    for await (const line of createInterface(events.stdout)) {
+      if (line !== '' && ++seen === nth) return;
+    }
     throw new Error('docker events has ended');
   } finally {
     signal.removeEventListener('abort', end);

@@ -267,7 +267,7 @@ function runOf(state: Variables): string | undefined {
 }
 
 /** What there is but the folders of GitHub's cache client, which are named by a UUID and left to the runner. */
-async function filesIn(dir: string): Promise<string[]> {
+export async function filesIn(dir: string): Promise<string[]> {
   return (await readdir(dir)).filter(
     (name) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name),
   );

@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { asRoot } from './as-root.ts';
 
 /**
  * A disk of this size, mounted on a new folder until it is disposed of. Needs root, or sudo without a password.
@@ -16,13 +17,8 @@ export function mountSmallDisk(
   return {
     path,
     [Symbol.dispose]() {
-      asRoot('umount', path);
+      asRoot('umount', '--recursive', path);
       rmdirSync(path);
     },
   };
-}
-
-function asRoot(...command: readonly string[]): void {
-  const [program = '', ...args] = process.getuid?.() === 0 ? command : ['sudo', '-n', ...command];
-  execFileSync(program, args);
 }

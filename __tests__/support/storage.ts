@@ -20,12 +20,13 @@ export function runInAll(volumes: readonly string[], script: string): Promise<st
 }
 
 async function run(mounts: readonly string[], script: string, input?: Buffer): Promise<string> {
-  const child = spawn('docker', [
+  const args = [
     ...['run', '--rm', '--interactive', '--network', 'none', '--user', '0:0'],
     ...mounts.flatMap((mount) => ['--volume', mount]),
     ...['--workdir', '/storage', '--env', 'LC_ALL=C'],
     ...['--entrypoint', 'bash', testImage('postgres:17'), '-euo', 'pipefail', '-c', script],
-  ]);
+  ];
+  const child = spawn('docker', args, { env: process.env });
   child.stdin.on('error', () => undefined); // the exit code tells
   child.stdin.end(input);
   const [output, complaints, [exitCode]] = await Promise.all([

@@ -57,7 +57,15 @@ export function translateDockerError(what: string, error: unknown, address: stri
       },
     );
   }
-  return new AppError('internal', `could not ${what}: ${engineMessage(error)}`, { cause: error });
+  const said = engineMessage(error);
+  // The engine has no code for it: its words are all there is.
+  if (/no space left on device|disk quota exceeded/i.test(said)) {
+    return new AppError('copy-failed', `could not ${what}: ${said}`, {
+      cause: error,
+      hint: 'Free some space on the disk of the container engine: "docker system df" tells what takes it',
+    });
+  }
+  return new AppError('internal', `could not ${what}: ${said}`, { cause: error });
 }
 
 /** As {@link translateDockerError}, for a failed pull. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { AppError, messageOf } from '../errors.ts';
-import type { ContainerRuntime } from './runtime.ts';
+import type { ContainerRuntime, ContainerState } from './runtime.ts';
 
 const pauseMs = 100;
 /** The answer of a server that serves. */
@@ -33,13 +33,14 @@ export async function waitUntilReady(
   for (;;) {
     const state = await runtime.inspectContainer(id, signal);
     if (!state?.running) {
-      const how = state?.oomKilled
-        ? 'ran out of memory'
-        : `exited with code ${state?.exitCode ?? '?'}`;
-      throw new AppError('container-unhealthy', `the database ${how} before it was ready`, {
-        hint: 'Look at its last log lines, printed with this error',
-        details: await runtime.logs(id, logTailLines),
-      });
+      throw new AppError(
+        'container-unhealthy',
+        `the database ${howEnded(state)} before it was ready`,
+        {
+          hint: 'Look at its last log lines, printed with this error',
+          details: await runtime.logs(id, logTailLines),
+        },
+      );
     }
     const remainingMs = deadline - clock.monotonicMs();
     if (remainingMs <= 0) {
@@ -58,6 +59,12 @@ export async function waitUntilReady(
     if (clock.monotonicMs() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
     await clock.sleep(pauseMs, signal);
   }
+}
+
+/** In words, of a container that does not run any more. */
+export function howEnded(state: ContainerState | undefined): string {
+  if (!state) return 'was removed';
+  return state.oomKilled ? 'ran out of memory' : `exited with code ${state.exitCode}`;
 }
 
 /** As {@link waitUntilReady}, but once: {@link ready}, or what it said instead. */

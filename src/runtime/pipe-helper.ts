@@ -1,16 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf } from '../errors.ts';
 import { BrokenOff } from './archive-file.ts';
+import { linesOf } from './docker-frames.ts';
 import { createFifos, openFifo, readLine, type Fifo } from './fifo.ts';
 import { helperName } from './labels.ts';
-import { capabilities, helperEnv, ready, scripts } from './pipe-scripts.ts';
+import { capabilities, complaintsFile, helperEnv, ready, scripts } from './pipe-scripts.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
 /** How long a helper container may take to open its FIFO and say what its tar can. */
 const handshakeTimeoutMs = 20_000;
+/** The last ones tell. */
+const complaintLines = 20;
 
 /** The pipe cannot be used here, for this reason; the archive API may. */
 export class PipeUnavailable extends Error {
@@ -57,21 +60,22 @@ async function start(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<PipeHelper> {
-  const { input, output, id } = await unlessUnavailable(signal, async () => {
-    const folder = await mkdtemp(join(scratchDir, 'pipe-'));
-    cleanups.defer(() => rm(folder, { recursive: true, force: true }));
-    await createFifos(join(folder, 'in'), join(folder, 'out'));
+  const { input, output, folder, id } = await unlessUnavailable(signal, async () => {
+    const made = await mkdtemp(join(scratchDir, 'pipe-'));
+    cleanups.defer(() => rm(made, { recursive: true, force: true }));
+    await createFifos(join(made, 'in'), join(made, 'out'));
+    await writeFile(join(made, complaintsFile), '', { mode: 0o600 });
     const fifos = {
-      input: cleanups.use(openFifo(join(folder, 'in'), 'write')),
-      output: cleanups.use(openFifo(join(folder, 'out'), 'read')),
+      input: cleanups.use(openFifo(join(made, 'in'), 'write')),
+      output: cleanups.use(openFifo(join(made, 'out'), 'read')),
     };
     // Without the signal: an aborted request may leave a container whose id nobody knows.
-    const created = await runtime.createContainer(helperSpec(target, folder, direction));
+    const created = await runtime.createContainer(helperSpec(target, made, direction));
     cleanups.defer(() => runtime.removeContainer(created));
     signal.throwIfAborted();
     await runtime.startContainer(created);
     signal.throwIfAborted();
-    return { ...fifos, id: created };
+    return { ...fifos, folder: made, id: created };
   });
 
   const exit = runtime.waitForExit(id, signal);
@@ -85,7 +89,7 @@ async function start(
   output.letGo();
   input.letGo();
 
-  const complaints = (): Promise<string[]> => complaintsOf(runtime, id);
+  const complaints = (): Promise<string[]> => complaintsIn(join(folder, complaintsFile));
   return {
     input,
     output,
@@ -95,7 +99,7 @@ async function start(
       if (copied.status === 'rejected' && !(copied.reason instanceof BrokenOff))
         throw copied.reason;
       if (exited.status === 'rejected') throw exited.reason;
-      if (exited.value !== 0) throw tarFailed(direction, exited.value, await complaints());
+      if (exited.value !== 0) throw tarFailed(target, direction, exited.value, await complaints());
       if (copied.status === 'rejected') throw copied.reason;
       return copied.value;
     },
@@ -152,16 +156,20 @@ async function handshake(output: Fifo, signal: AbortSignal): Promise<void> {
   );
 }
 
-/** Not every log driver can be read; then tar's exit code has to do. */
-async function complaintsOf(runtime: ContainerRuntime, id: string): Promise<string[]> {
-  const lines = await runtime.logs(id, 20).catch(() => []);
+async function complaintsIn(file: string): Promise<string[]> {
+  const lines = linesOf(await readFile(file, 'utf8')).slice(-complaintLines);
   return lines.map((line) => `tar: ${line.replace(/^tar: /, '')}`);
 }
 
-function tarFailed(direction: 'save' | 'restore', exitCode: number, details: string[]): AppError {
+function tarFailed(
+  { storage: { source } }: CopyTarget,
+  direction: 'save' | 'restore',
+  exitCode: number,
+  details: string[],
+): AppError {
   return new AppError(
     'copy-failed',
-    `tar in the helper container failed with exit code ${exitCode}`,
+    `could not ${direction === 'save' ? 'read' : 'fill'} ${source}: tar in its helper container failed with exit code ${exitCode}`,
     {
       details,
       // GNU tar's own meaning of 1 when it creates an archive.

@@ -10,8 +10,12 @@ export const capabilities = {
 /** Names are bytes to us: with another locale GNU tar would translate them. */
 export const helperEnv = { LC_ALL: 'C', TAR_OPTIONS: '' };
 
+/** Where it complains: the container's own log is on the disk of the engine, which may be full. */
+export const complaintsFile = 'said';
+
 /** Whatever else is there, it is not the folder with our FIFOs: an engine in a virtual machine has its own. */
-const shared = '[ -p /scratch/in ] && [ -p /scratch/out ] || exit 4';
+const shared = `[ -p /scratch/in ] && [ -p /scratch/out ] || exit 4
+exec 2>>/scratch/${complaintsFile}`;
 
 /**
  * Each script opens the FIFOs and says in one line which tar this is: the probe of the whole way. Only GNU tar will do.

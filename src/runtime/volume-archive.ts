@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from 'node:stream';
 
-import { AppError, messageOf } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import { helperName } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
@@ -97,13 +97,14 @@ async function setRoot(
   await runtime.putArchive(id, '/', Readable.from([tar]), signal);
 }
 
-function copyFailed(target: CopyTarget, error: unknown): AppError {
-  if (error instanceof AppError && error.code !== 'internal') return error;
-  return new AppError(
-    'copy-failed',
-    `could not fill ${target.storage.source}: ${messageOf(error)}`,
-    { cause: error },
-  );
+function copyFailed({ storage: { source } }: CopyTarget, error: unknown): AppError {
+  const cause = toAppError(error);
+  // A code of its own has another reason.
+  if (cause.code !== 'internal' && cause.code !== 'copy-failed') return cause;
+  return new AppError('copy-failed', `could not fill ${source}: ${cause.message}`, {
+    cause,
+    ...(cause.hint !== undefined && { hint: cause.hint }),
+  });
 }
 
 async function createHelper(

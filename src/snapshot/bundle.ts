@@ -48,7 +48,8 @@ export async function openBundle(dir: string): Promise<Bundle> {
   const text = await readSmall(dir, manifestFileName);
   const sums = await readSmall(dir, sumsFileName);
   const digest = sha256(text);
-  if (!sums.split('\n').includes(`${digest}  ${manifestFileName}`)) {
+  const lines = sums.split('\n');
+  if (!lines.includes(`${digest}  ${manifestFileName}`)) {
     throw new AppError(
       'snapshot-corrupt',
       `${manifestFileName} is damaged: its sha256 is not the one in ${sumsFileName}`,
@@ -63,6 +64,13 @@ export async function openBundle(dir: string): Promise<Bundle> {
   }
   await requireNoMore(dir, manifest);
   for (const volume of manifest.volumes) {
+    // Or who checks it by hand would refuse what we use.
+    if (!lines.includes(`${volume.sha256}  ${volume.archive}`)) {
+      throw new AppError(
+        'snapshot-corrupt',
+        `${sumsFileName} is damaged: it has not the sha256 that the manifest has for ${volume.archive}`,
+      );
+    }
     const size = await sizeOf(join(dir, volume.archive));
     if (size !== volume.archiveBytes) {
       throw new AppError(

@@ -5,8 +5,6 @@ const noAccess = 'Let the user that runs this read and write the folder, or name
 const inTheWay = 'Something that is no snapshot is in the way: move it, or name another folder';
 
 const hints: Readonly<Record<string, string>> = {
-  ENOSPC: noSpace,
-  EDQUOT: noSpace,
   EACCES: noAccess,
   EPERM: noAccess,
   EROFS: 'The file system is read-only: mount it writable, or name another folder',
@@ -15,14 +13,19 @@ const hints: Readonly<Record<string, string>> = {
   EEXIST: inTheWay,
 };
 
+/** For what is written beside the store. */
+export const scratchIsFull =
+  'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk';
+
 /**
  * Runs `work`, with what the system says against it as `store-unavailable`, and `cancelled` once `signal` fired.
- * `task` says what was tried, for the message.
+ * `task` says what was tried, for the message; `ifFull` what to do when the disk is full.
  */
 export async function translated<T>(
   task: string,
   signal: AbortSignal,
   work: () => Promise<T>,
+  ifFull = noSpace,
 ): Promise<T> {
   try {
     signal.throwIfAborted();
@@ -32,7 +35,7 @@ export async function translated<T>(
     if (signal.aborted) throw new AppError('cancelled', `cancelled: ${task}`, { cause: error });
     const code = error instanceof AppError ? undefined : systemCodeOf(error);
     if (code === undefined) throw toAppError(error);
-    const hint = hints[code];
+    const hint = code === 'ENOSPC' || code === 'EDQUOT' ? ifFull : hints[code];
     throw new AppError('store-unavailable', `could not ${task}: ${messageOf(error)}`, {
       cause: error,
       ...(hint === undefined ? {} : { hint }),

@@ -75,7 +75,7 @@ export async function discard(path: string): Promise<void> {
  * Removes what killed processes have left in `dir`, and nothing that may still be in use. A snapshot that one of them
  * had put aside is put back.
  */
-export async function sweep(dir: string, nowMs: number): Promise<void> {
+export async function sweep(dir: string): Promise<void> {
   const names = await readdir(dir).catch(() => []);
   const here = place();
   for (const name of names) {
@@ -85,7 +85,7 @@ export async function sweep(dir: string, nowMs: number): Promise<void> {
     const dead =
       maker.place === here
         ? !isAlive(Number(maker.pid))
-        : (await lastChangeMs(path)) < nowMs - abandonedAfterMs;
+        : (await lastChangeMs(path)) < (await nowIn(dir)) - abandonedAfterMs;
     if (!dead) continue;
     if (maker.kind === 'tmp') await discard(path);
     // What cannot be put back now may be later: it must not be lost.
@@ -93,10 +93,29 @@ export async function sweep(dir: string, nowMs: number): Promise<void> {
   }
 }
 
-function lastChangeMs(path: string): Promise<number> {
-  // What has gone in the meantime needs no sweeping.
-  return stat(path).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => Infinity,
-  );
+/** Of a folder, or of what is being written in it. */
+async function lastChangeMs(path: string): Promise<number> {
+  try {
+    const names = await readdir(path, { recursive: true });
+    const changes = await Promise.all(
+      [path, ...names.map((name) => join(path, name))].map(mtimeMs),
+    );
+    return Math.max(...changes);
+  } catch {
+    return Infinity; // what has gone in the meantime needs no sweeping
+  }
+}
+
+/** As what is in `dir` is dated: our own clock may have been set, or be another one than that of a file server. */
+async function nowIn(dir: string): Promise<number> {
+  try {
+    const probe = await createStaging(dir);
+    return await mtimeMs(probe).finally(() => discard(probe));
+  } catch {
+    return -Infinity; // where nothing can be made, nothing can be removed
+  }
+}
+
+async function mtimeMs(path: string): Promise<number> {
+  return (await stat(path)).mtimeMs;
 }

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from '../clock.ts';
 import { AppError, systemCodeOf } from '../errors.ts';
 import { haveManifest } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
-import { orElse, translated } from './file-errors.ts';
+import { orElse, scratchIsFull, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
 import { folderName, isAbridged, keyOf } from './file-key.ts';
 import { publish, publishOver } from './file-publish.ts';
@@ -51,25 +51,31 @@ class FileStore implements FolderStore {
   }
 
   load({ key }: Found, bundleDir: string, signal: AbortSignal): Promise<boolean> {
-    return translated(`load ${key} from ${this.name} into ${bundleDir}`, signal, async () => {
-      if ((await readdir(bundleDir)).length > 0) {
-        throw new AppError('internal', `${bundleDir} must be empty to load a snapshot into it`);
-      }
-      let whole = false;
-      try {
-        whole = await loadFolder(this.#folder(key), bundleDir, signal);
-      } finally {
-        if (!whole) await empty(bundleDir);
-      }
-      return whole;
-    });
+    const task = `load ${key} from ${this.name} into ${bundleDir}`;
+    return translated(
+      task,
+      signal,
+      async () => {
+        if ((await readdir(bundleDir)).length > 0) {
+          throw new AppError('internal', `${bundleDir} must be empty to load a snapshot into it`);
+        }
+        let whole = false;
+        try {
+          whole = await loadFolder(this.#folder(key), bundleDir, signal);
+        } finally {
+          if (!whole) await empty(bundleDir);
+        }
+        return whole;
+      },
+      scratchIsFull,
+    );
   }
 
   save(key: string, bundleDir: string, signal: AbortSignal): Promise<'saved' | 'already-there'> {
     return translated(`save ${key} to ${this.name}`, signal, async () => {
       const name = folderName(key);
       const folder = join(this.#dir, name);
-      await sweep(this.#dir, this.#clock.now());
+      await sweep(this.#dir);
       if (await isSnapshot(folder)) return 'already-there';
       await mkdir(this.#dir, { recursive: true });
       const staging = await createStaging(this.#dir);
@@ -87,7 +93,7 @@ class FileStore implements FolderStore {
   replace(key: string, bundleDir: string, signal: AbortSignal): Promise<void> {
     return translated(`replace ${key} in ${this.name}`, signal, async () => {
       const name = folderName(key);
-      await sweep(this.#dir, this.#clock.now());
+      await sweep(this.#dir);
       await mkdir(this.#dir, { recursive: true });
       const swap = await createSwap(this.#dir);
       try {
@@ -118,7 +124,7 @@ class FileStore implements FolderStore {
   remove(key: string, signal: AbortSignal): Promise<boolean> {
     return translated(`remove ${key} from ${this.name}`, signal, async () => {
       const folder = this.#folder(key);
-      await sweep(this.#dir, this.#clock.now()); // or what is aside would come back later
+      await sweep(this.#dir); // or what is aside would come back later
       if (!(await isSnapshot(folder))) return false;
       // Away at once for everybody, then file by file.
       const staging = stagingPath(this.#dir);

@@ -1,6 +1,6 @@
 import type { Endpoint, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
-import { logTailLines, waitUntilReady } from '../runtime/health.ts';
+import { howEnded, logTailLines, waitUntilReady } from '../runtime/health.ts';
 import { engineLabel, labelsFor, recordLabel, type Owner } from '../runtime/labels.ts';
 import { packFiles } from '../runtime/small-tar.ts';
 import type { Settings } from '../settings.ts';
@@ -76,7 +76,9 @@ export async function launch(
   const [state, info] = await Promise.all([runtime.inspectContainer(id, signal), runtime.info()]);
   const boundPort = state?.hostPort;
   if (state?.running !== true || (published && boundPort === undefined)) {
-    throw new AppError('container-unhealthy', 'the database has stopped right after it was ready', {
+    const how = state?.running ? 'has not published its port' : howEnded(state);
+    throw new AppError('container-unhealthy', `the database ${how} right after it was ready`, {
+      hint: 'Look at its last log lines, printed with this error',
       details: await runtime.logs(id, logTailLines),
     });
   }

@@ -25,7 +25,12 @@ export async function fillVolume(
   const archived = bundle.manifest.volumes.find((candidate) => candidate.name === name);
   if (!archived) throw new AppError('snapshot-corrupt', `the snapshot has no volume ${name}`);
   const file = join(bundle.dir, archived.archive);
-  const { method, unpackedBytes } = await copier.restore(target, file, archived, maxBytes, signal);
+  const { method, unpackedBytes } = await copier
+    .restore(target, file, archived, maxBytes, signal)
+    .catch((error: unknown) => {
+      if (!(error instanceof AppError) || error.code !== 'snapshot-corrupt') throw error;
+      throw new AppError(error.code, `${archived.archive}: ${error.message}`, { cause: error });
+    });
   log.info(
     `volume ${name}: ${formatBytes(archived.archiveBytes)} -> ${formatBytes(archived.tarBytes)} ` +
       `in ${secondsSince(clock, startMs)} s (${method}), sha256 verified`,

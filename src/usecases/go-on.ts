@@ -1,6 +1,6 @@
-import { AppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { logTailLines, waitUntilReady, type Readiness } from '../runtime/health.ts';
-import type { ContainerState, PublishedPorts } from '../runtime/runtime.ts';
+import type { ContainerRuntime, ContainerState, PublishedPorts } from '../runtime/runtime.ts';
 import type { Tools } from './context.ts';
 
 const pauseMs = 100;
@@ -32,7 +32,7 @@ export async function startAgain(
   const isRunning = async (): Promise<boolean> =>
     (await runtime.inspectContainer(id))?.running === true;
   const serve = async (): Promise<void> => {
-    if (!(await isRunning())) await runtime.startContainer(id);
+    if (!(await isRunning())) await startOrTell(runtime, before);
     if (readiness) await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, never);
     else await waitUntilHealthy(tools, before, waitTimeoutMs);
   };
@@ -46,6 +46,20 @@ export async function startAgain(
   log.info(`${name} runs again`);
   const after = await runtime.inspectContainer(id);
   return changedPorts(name, before.publishedPorts, after?.publishedPorts ?? {});
+}
+
+/** Whatever keeps it from running, it is not running: that is worse than a copy that failed. */
+async function startOrTell(runtime: ContainerRuntime, { id, name }: ContainerState): Promise<void> {
+  try {
+    await runtime.startContainer(id);
+  } catch (error) {
+    const { code, message, hint } = toAppError(error);
+    throw new AppError(
+      code === 'docker-unreachable' ? code : 'container-unhealthy',
+      `the container ${name} could not be started again: ${message}`,
+      { cause: error, hint: hint ?? `When the cause is removed: "docker start ${name}"` },
+    );
+  }
 }
 
 const never = new AbortController().signal;

@@ -1,6 +1,6 @@
 import type { Endpoint, Engine, Env } from '../engines/engine.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
-import { logTailLines } from '../runtime/health.ts';
+import { howEnded, logTailLines } from '../runtime/health.ts';
 import type { Tools } from './context.ts';
 
 /** The scripts of the user, by the names of their inputs. */
@@ -12,6 +12,9 @@ const failureCodes: Readonly<Record<UserScript, ErrorCode>> = {
   'before-copy': 'hook-failed',
   'after-copy': 'hook-failed',
 };
+
+/** How much later than the script the engine may hear that a database has ended. */
+const endNoticeMs = 1000;
 
 /** The connection in environment variables, for the user's scripts. */
 export function scriptEnv({
@@ -50,21 +53,22 @@ export async function runUserScript(
   const code = failureCodes[what];
   const exitCode = await runScript({ text, env }, signal);
   if (exitCode !== 0) {
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(endNoticeMs)]);
+    await runtime.waitForExit(id, patience).catch(() => undefined);
+  }
+  const state = await runtime.inspectContainer(id, signal);
+  // First, as it is why the script has failed.
+  if (!state?.running) {
+    throw new AppError(code, `the database ${howEnded(state)} during ${what}`, {
+      hint: 'Look at its last log lines, printed with this error',
+      details: await runtime.logs(id, logTailLines),
+    });
+  }
+  if (exitCode !== 0) {
     throw new AppError(code, `${what} failed with exit code ${exitCode}`, {
       hint: "Look at the script's own output, and at the last log lines of the database, printed with this error",
       details: await runtime.logs(id, logTailLines),
     });
-  }
-  const state = await runtime.inspectContainer(id, signal);
-  if (!state?.running) {
-    throw new AppError(
-      code,
-      `the database ended during ${what} (exit code ${state?.exitCode ?? '?'})`,
-      {
-        hint: 'Look at its last log lines, printed with this error',
-        details: await runtime.logs(id, logTailLines),
-      },
-    );
   }
 }
 

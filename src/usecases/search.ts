@@ -13,13 +13,17 @@ import type { Found } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
 
+/**
+ * What is stored under the very key that was looked for. `unread`: it may be whole, what failed is a disk, or the way from
+ * the store; `locked`: it is encrypted, and no key was given, so that others may be able to use it.
+ */
+export type KeyHolder = 'none' | 'unusable' | 'unread' | 'locked';
+
 /** Why there is no hit. */
 export interface Miss {
   readonly reason: string;
-  /** Under the very key there is a snapshot that cannot be used: it stays, and keeps others from being saved. */
-  readonly occupied: boolean;
-  /** It is encrypted, and no key was given: others may be able to use it. */
-  readonly locked?: boolean;
+  /** Where there is a snapshot under the very key, it stays, and keeps others from being saved. */
+  readonly keyHolder: KeyHolder;
 }
 
 /** A snapshot that was looked for and can be used, or why there is none. */
@@ -50,13 +54,13 @@ export async function searchSnapshot(
   let occupied = false;
   try {
     const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
-    if (!found) return { kind: 'none', reason: await explainMiss(), occupied };
+    if (!found) return { kind: 'none', reason: await explainMiss(), keyHolder: 'none' };
     occupied = found.exact && found.source === undefined;
     log.info(found.exact ? `found ${found.key}` : `found a base snapshot: ${found.key}`);
     const bundle = await loadBundle(tools, found, signal);
     if (!bundle) {
       const reason = `the snapshot ${found.key} was removed while it was looked up`;
-      return { kind: 'none', reason, occupied: false };
+      return { kind: 'none', reason, keyHolder: 'none' };
     }
     const { manifest } = bundle;
     const refused = refusal(bundle, acceptance);
@@ -72,16 +76,20 @@ export async function searchSnapshot(
     await rm(bundle.dir, { recursive: true });
     const reason = `the snapshot ${found.key} ${refused === undefined ? `does not fit: ${unfit}` : `is refused: ${refused}`}`;
     if (refused !== undefined) log.warn(reason);
-    return { kind: 'none', reason, occupied };
+    return { kind: 'none', reason, keyHolder: occupied ? 'unusable' : 'none' };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
-    const locked = error.code === 'snapshot-locked';
-    // One that did not come may be as good as any.
-    const unusable = occupied && error.code !== 'store-unavailable';
-    return { kind: 'none', reason: error.message, occupied: unusable, locked };
+    return { kind: 'none', reason: error.message, keyHolder: keyHolderAfter(occupied, error) };
   }
+}
+
+/** @param occupied there is a snapshot under the very key, which could not be used because of `error` */
+export function keyHolderAfter(occupied: boolean, { code }: AppError): KeyHolder {
+  if (!occupied) return 'none';
+  if (code === 'snapshot-locked') return 'locked';
+  return code === 'store-unavailable' || code === 'copy-failed' ? 'unread' : 'unusable';
 }
 
 /**

@@ -150,12 +150,19 @@ function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
 function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): string | undefined {
   if (settings.save === 'false') return 'save is false';
   if (settings.save === 'auto' && who.untrusted !== undefined) return who.untrusted;
-  if (!miss.occupied) return undefined;
-  if (miss.locked) return 'an encrypted snapshot that was not opened has this key';
-  tools.log.warn(
-    `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
-  );
-  return 'a snapshot that cannot be used has this key';
+  switch (miss.keyHolder) {
+    case 'none':
+      return undefined;
+    case 'locked':
+      return 'an encrypted snapshot that was not opened has this key';
+    case 'unread':
+      return 'the snapshot that has this key stays, and may be used by the next run';
+    case 'unusable':
+      tools.log.warn(
+        `the snapshot ${plan.key} cannot be used and stays in the store: every run will seed, until you remove it or change the key`,
+      );
+      return 'a snapshot that cannot be used has this key';
+  }
 }
 
 async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {

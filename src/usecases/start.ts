@@ -11,7 +11,7 @@ import { forgetStarting, removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timed, type Run } from './run.ts';
 import { seed } from './seed.ts';
-import { searchSnapshot, type Miss } from './search.ts';
+import { keyHolderAfter, searchSnapshot, type Miss } from './search.ts';
 import { requireNameFree } from './started.ts';
 import { noteStarting } from './starting.ts';
 
@@ -88,11 +88,12 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
   let miss: Miss =
     search.kind === 'none'
       ? search
-      : { reason: `only a base snapshot: ${search.bundle.manifest.key}`, occupied: false };
+      : { reason: `only a base snapshot: ${search.bundle.manifest.key}`, keyHolder: 'none' };
   if (search.kind === 'found' && search.exact) {
     const hit = await tryHit(run, search.bundle);
-    if (typeof hit !== 'string') return hit;
-    miss = { reason: hit, occupied: search.occupied };
+    if (!(hit instanceof AppError)) return hit;
+    const reason = `the snapshot cannot be used: ${hit.message}`;
+    miss = { reason, keyHolder: keyHolderAfter(search.occupied, hit) };
   }
   log.info(`Miss: ${miss.reason}`);
   if (settings.failOnMiss) {
@@ -104,8 +105,8 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
   return seed(run, base, miss);
 }
 
-/** The hit, or the reason why the snapshot turned out to be no good; then nothing of it is left. */
-async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | string> {
+/** The hit, or why the snapshot could not be used; then nothing of it is left. */
+async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | AppError> {
   const { key } = run.plan;
   try {
     const sizeBytes = await bundleBytes(bundle);
@@ -119,8 +120,7 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
       save: { kind: 'skipped', reason: 'it was restored' },
     });
   } catch (error) {
-    const { message } = await discard(run, `the snapshot ${key}`, error);
-    return `the snapshot cannot be used: ${message}`;
+    return await discard(run, `the snapshot ${key}`, error);
   }
 }
 

@@ -49,11 +49,22 @@ export async function whileSuspended<T>(
       return work();
     },
     async () => {
-      if (restartPolicy) await runtime.setRestartPolicy(container, restartPolicy);
+      if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
       await goOn();
       await runtime.removeVolume(volume);
     },
   );
+}
+
+/** Where it was not changed, the engine is not asked to change it back: with a full disk it could not. */
+async function restoreRestartPolicy(
+  runtime: ContainerRuntime,
+  id: string,
+  wanted: RestartPolicy,
+): Promise<void> {
+  const now = (await runtime.inspectContainer(id))?.restartPolicy;
+  if (now?.name === wanted.name && now.maximumRetryCount === wanted.maximumRetryCount) return;
+  await runtime.setRestartPolicy(id, wanted);
 }
 
 const never: RestartPolicy = { name: 'no', maximumRetryCount: 0 };

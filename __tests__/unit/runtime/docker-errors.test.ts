@@ -52,13 +52,21 @@ describe('an engine call that fails', () => {
   });
 
   test('because the engine says so: its own words, without the client library around them', () => {
-    const error = answer(500, 'no space left on device');
+    const error = answer(500, 'something went wrong');
     expect(translate(error)).toMatchObject({
       code: 'internal',
-      message: 'could not do it: no space left on device',
+      message: 'could not do it: something went wrong',
       cause: error,
     });
     expect(statusOf(error)).toBe(500);
+  });
+
+  test('because its disk is full: for that it has no code', () => {
+    expect(translate(answer(500, 'write /x: no space left on device'))).toMatchObject({
+      code: 'copy-failed',
+      message: 'could not do it: write /x: no space left on device',
+      hint: expect.stringContaining('the disk of the container engine'),
+    });
   });
 
   test('by our own mistake: nobody is told to start an engine', () => {

@@ -74,6 +74,12 @@ describe('a bundle', () => {
       },
     ],
     [
+      'one other byte in the line of an archive',
+      () => {
+        replaceIn('SHA256SUMS', 'data.tar', 'data.tbr');
+      },
+    ],
+    [
       'no archive',
       () => {
         rmSync(join(dir, 'data.tar.zst'));
