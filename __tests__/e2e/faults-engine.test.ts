@@ -262,8 +262,9 @@ describe('the disk of the engine that is full', () => {
     },
   ])('$what', async ({ free, args, exitCode, says }) => {
     const store = await scratch.folder('store');
-    await cp(filled, store, { recursive: true });
-    using _ = await engine().leaveOnly(free);
+    await cp(storeOfJobs(filled), store, { recursive: true });
+    await using room = new AsyncDisposableStack();
+    room.use(await engine().leaveOnly(free));
     const result = await snapvol(...args, '--store', `file:${store}`);
     expect(result).toMatchObject({ exitCode, stderr: expect.stringMatching(says) });
     expect(await wholeState({ store })).toEqual({ ...before, snapshots: ['shop'] });

@@ -68,14 +68,12 @@ beforeEach(async () => {
 /** A step in a job of its own, which leaves nothing after its post phase. */
 async function runStep(given: Inputs, options: JobOptions = {}, step: StepOptions = {}) {
   await using job = await startJob(options);
-  const { exitCode, outputs, errors, warnings, log, post } = await job.step(
-    { ...inputs, ...given },
-    step,
-  );
+  const main = await job.step({ ...inputs, ...given }, step);
+  const { exitCode, outputs, errors, warnings, log } = main;
   expect(outputs['cache-hit']).toBe('false');
   const { container, 'miss-reason': missReason = errors.join() } = outputs;
   const maker = container === undefined ? '' : await redis(container, 'get', 'maker');
-  await post();
+  await main.post();
   expect(await job.leftovers()).toEqual(nothing);
   expect(await wholeState()).toEqual(before);
   return { exitCode, missReason, maker, log, said: warnings.join('\n') };

@@ -10,6 +10,7 @@ import { repair } from '../usecases/recover.ts';
 import { removeRun } from '../usecases/remove.ts';
 import { start } from '../usecases/start.ts';
 import { readInputs } from './inputs.ts';
+import { info } from './log.ts';
 import { jobScope } from './job.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { setOutputs, writeSummary } from './report.ts';
@@ -33,7 +34,7 @@ export async function main(): Promise<void> {
     setOutputs(report);
     await writeSummary(report);
     if (report.save.kind === 'saved') warnOfReaders(settings.store);
-    core.info(
+    info(
       `${report.outcome}: ${settings.name} serves at ${report.endpoint.host}:${report.endpoint.port}`,
     );
   }, core.setFailed);
@@ -52,11 +53,11 @@ export async function post(): Promise<void> {
       if (!running)
         core.warning(`the container ${name} had ended before the job did (exit code ${exitCode})`);
       await core.group(`Last log lines of ${name}`, async () => {
-        for (const line of await runtime.logs(id, postLogLines)) core.info(line);
+        for (const line of await runtime.logs(id, postLogLines)) info(line);
       });
     }
     const removed = await removeRun(runtime, state.run);
-    core.info(
+    info(
       `removed: ${[...removed.containers, ...removed.volumes].join(', ') || 'nothing was left'}`,
     );
   }, core.warning);

@@ -6,7 +6,7 @@ import type { Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
 import type { VolumeSettingsContext } from '../volume-settings.ts';
 import { readSecrets, readToken } from './inputs.ts';
-import { actionsLog } from './log.ts';
+import { actionsLog, info } from './log.ts';
 
 /** The only try/catch and the only exit. A cancelled run (SIGINT, then SIGTERM) cleans up before it ends. */
 export async function phase(
@@ -23,7 +23,7 @@ export async function phase(
   } catch (thrown) {
     const error = toAppError(thrown);
     fail(explain(error));
-    for (const line of error.details) core.info(line);
+    for (const line of error.details) info(line);
     core.debug(error.stack ?? '');
   }
   // The clients of the container engine and of GitHub's services keep connections open.

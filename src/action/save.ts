@@ -14,6 +14,7 @@ import {
   type SaveSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
+import { info } from './log.ts';
 import { jobScope } from './job.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
@@ -72,7 +73,7 @@ async function saveIfWanted(
       : (settings.save === 'auto' && untrustedReason(process.env, settings.copy.store)) ||
         (await isThere(tools, settings, key, signal));
   if (reason) {
-    core.info(`Not saved: ${reason}`);
+    info(`Not saved: ${reason}`);
     return { saved: false, reason };
   }
   try {
@@ -81,7 +82,7 @@ async function saveIfWanted(
     const error = toAppError(thrown);
     if (settings.failOnSaveError || fatal.has(error.code)) throw error;
     core.warning(`the snapshot was not saved: ${explain(error)}`);
-    for (const line of error.details) core.info(line);
+    for (const line of error.details) info(line);
     return { saved: false, reason: error.message };
   }
 }
@@ -129,5 +130,5 @@ function setOutputs(key: string, outcome: Outcome): void {
   core.setOutput('snapshot-size', outcome.sizeBytes ?? '');
   core.setOutput('volumes', JSON.stringify(outcome.volumes ?? []));
   core.setOutput('changed-ports', JSON.stringify(outcome.changedPorts ?? []));
-  if (outcome.saved) core.info(`saved ${key}`);
+  if (outcome.saved) info(`saved ${key}`);
 }

@@ -120,7 +120,7 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
       save: { kind: 'skipped', reason: 'it was restored' },
     });
   } catch (error) {
-    return await discard(run, `the snapshot ${key}`, error);
+    return discard(run, `the snapshot ${key}`, error);
   }
 }
 
