@@ -223,6 +223,7 @@ describe('an image that is not there', () => {
     await expect(connectTo(engine.host).ensureImage('x')).rejects.toMatchObject({
       code: 'image-unavailable',
       message: 'could not pull the image x:latest: no space left on device',
+      hint: expect.stringContaining('docker system df'),
     });
   });
 

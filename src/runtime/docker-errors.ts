@@ -71,13 +71,16 @@ export function translateDockerError(what: string, error: unknown, address: stri
 /** As {@link translateDockerError}, for a failed pull. */
 export function translatePullError(reference: string, error: unknown, address: string): AppError {
   const translated = translateDockerError(`pull the image ${reference}`, error, address);
-  if (translated.code !== 'internal') return translated;
+  if (translated.code !== 'internal' && translated.code !== 'copy-failed') return translated;
   return new AppError(
     'image-unavailable',
     `could not pull the image ${reference}: ${engineMessage(error)}`,
     {
       cause: error,
-      hint: `Check the name, and for a private registry run "docker login" and "docker pull ${reference}" in an earlier step`,
+      // A full disk has one that fits.
+      hint:
+        translated.hint ??
+        `Check the name, and for a private registry run "docker login" and "docker pull ${reference}" in an earlier step`,
     },
   );
 }
