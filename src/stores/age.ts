@@ -26,7 +26,7 @@ export type Decrypt = (
   encrypted: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ) => AsyncIterable<Uint8Array>;
 
-/** @throws `invalid-settings` for a recipient that is none */
+/** @throws `invalid-settings` for a recipient that is none; no message has a secret in it */
 export async function createEncrypt(to: Recipients): Promise<Encrypt> {
   const { Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
@@ -42,7 +42,8 @@ function addTo(encrypter: { addRecipient(recipient: string): void }, recipient: 
     encrypter.addRecipient(recipient);
   } catch {
     // No cause: the package quotes what it does not understand.
-    throw new AppError('invalid-settings', `encrypt-to: "${recipient}" is not an age recipient`, {
+    const shown = /AGE-SECRET-KEY-/i.test(recipient) ? 'an identity' : `"${recipient}"`;
+    throw new AppError('invalid-settings', `encrypt-to: ${shown} is not an age recipient`, {
       hint: '"age-keygen -y FILE" prints the recipient of an identity',
     });
   }

@@ -140,6 +140,9 @@ test('what is no recipient is named, what is no identity is not', async () => {
   await expect(
     createEncrypt({ kind: 'recipients', recipients: [recipient, typo] }),
   ).rejects.toMatchObject({ code: 'invalid-settings', message: expect.stringContaining(typo) });
+  await expect(createEncrypt({ kind: 'recipients', recipients: [identity] })).rejects.toMatchObject(
+    { message: 'encrypt-to: an identity is not an age recipient' },
+  );
   const secret = `${identity.slice(0, -1)}${identity.endsWith('Q') ? 'P' : 'Q'}`;
   const refused: unknown = await createDecrypt({
     identities: [secret],
