@@ -94,12 +94,12 @@ test('a large file takes no more memory than a small one', async () => {
     const keys = JSON.stringify({ kind: 'recipients', recipients: [recipient] });
     const secrets = JSON.stringify({ identities: [identity] });
     const script = `
-      const { createHeaderMaker, createHeaderOpener } = await import('./src/stores/age.ts');
+      const { createDecrypt, createEncrypt } = await import('./src/stores/age.ts');
       const { encryptFile, decryptFile } = await import('./src/stores/age-file.ts');
       const { signal } = new AbortController();
       const [from, to] = ['${scratch}/age', '${scratch}/back'];
-      await encryptFile('${scratch}/plain', from, await createHeaderMaker(${keys}), signal);
-      await decryptFile('age', { from, to }, await createHeaderOpener(${secrets}), signal);
+      await encryptFile('${scratch}/plain', from, await createEncrypt(${keys}), signal);
+      await decryptFile('age', { from, to }, await createDecrypt(${secrets}), signal);
       console.log(process.resourceUsage().maxRSS * 1024);`;
     const node = ['--no-warnings', '--input-type=module', '--eval', script];
     const { stdout } = await run(process.execPath, node, {

@@ -1,9 +1,6 @@
-import { createCipheriv, randomBytes, scrypt } from 'node:crypto';
-import { promisify } from 'node:util';
+import type { Stanza } from 'age-encryption';
 
-import type * as Age from 'age-encryption';
-
-import { AppError } from '../errors.ts';
+import { AppError, systemCodeOf } from '../errors.ts';
 
 /** Who may open what is encrypted: whoever has an identity of one of the recipients, or knows the passphrase. */
 export type Recipients =
@@ -15,58 +12,56 @@ export interface Secrets {
   readonly passphrase: string | undefined;
 }
 
-/** The header of one new file, and the key that it holds for those who can open it. */
-export type MakeHeader = () => Promise<{ readonly header: Uint8Array; readonly fileKey: Buffer }>;
+/** Makes one file of `age`. */
+export type Encrypt = (plain: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 
 /**
- * The key that a header holds. `no-match`: the header is well-formed, and none of the secrets opens it.
- * Rejects for a header that is none, or that was altered.
+ * What is in one file of `age`. Gives no byte that was not authenticated.
+ * @param label names the file in errors
+ * @throws `snapshot-corrupt`; `wrong-key` where the header is well-formed, and none of the secrets opens it. That may be
+ *   damage, too, which only a sum of the file can tell.
  */
-export type OpenHeader = (header: Uint8Array) => Promise<OpenedHeader>;
-export type OpenedHeader =
-  | { readonly kind: 'open'; readonly fileKey: Uint8Array }
-  | { readonly kind: 'no-match'; readonly wants: 'identity' | 'passphrase' };
+export type Decrypt = (
+  label: string,
+  encrypted: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+) => AsyncIterable<Uint8Array>;
 
-/** @throws `invalid-settings` for a recipient that is none */
-export async function createHeaderMaker(to: Recipients): Promise<MakeHeader> {
-  const age = await import('age-encryption');
-  const others: (string | Age.Recipient)[] =
-    to.kind === 'passphrase' ? [passphraseRecipient(age, to.passphrase)] : [...to.recipients];
-  const isRecipient = (each: string | Age.Recipient): boolean =>
-    works(() => {
-      new age.Encrypter().addRecipient(each);
-    });
-  const strange = others.find((each) => !isRecipient(each));
-  if (typeof strange === 'string') {
-    throw new AppError('invalid-settings', `encrypt-to: "${strange}" is not an age recipient`, {
-      hint: '"age-keygen -y FILE" prints the recipient of an identity',
-    });
-  }
-  return async () => {
-    const encrypter = new age.Encrypter();
-    let fileKey = Buffer.alloc(0);
-    encrypter.addRecipient({
-      wrapFileKey: (key) => {
-        fileKey = Buffer.from(key);
-        return [];
-      },
-    });
-    for (const each of others) encrypter.addRecipient(each);
-    // The file of no bytes: the header, the nonce (16 bytes) and one empty block (16 bytes), which are not used.
-    const file = await encrypter.encrypt(new Uint8Array(0));
-    return { header: file.subarray(0, -32), fileKey };
+/** @throws `invalid-settings` for a recipient that is none; no message has a secret in it */
+export async function createEncrypt(to: Recipients): Promise<Encrypt> {
+  const { Encrypter } = await import('age-encryption');
+  const encrypter = new Encrypter();
+  if (to.kind === 'passphrase') encrypter.setPassphrase(to.passphrase);
+  else for (const each of to.recipients) addTo(encrypter, each);
+  return async function* (plain) {
+    yield* await encrypter.encrypt(ReadableStream.from(plain));
   };
 }
 
-/** @throws `invalid-settings` for an identity that is none; no message has any part of it */
-export async function createHeaderOpener({ identities, passphrase }: Secrets): Promise<OpenHeader> {
-  const age = await import('age-encryption');
-  // The package quotes what it does not understand: its error is no cause of ours.
-  const isIdentity = (each: string): boolean =>
-    works(() => {
-      new age.Decrypter().addIdentity(each);
+function addTo(encrypter: { addRecipient(recipient: string): void }, recipient: string): void {
+  try {
+    encrypter.addRecipient(recipient);
+  } catch {
+    // No cause: the package quotes what it does not understand.
+    const shown = /AGE-SECRET-KEY-/i.test(recipient) ? 'an identity' : `"${recipient}"`;
+    throw new AppError('invalid-settings', `encrypt-to: ${shown} is not an age recipient`, {
+      hint: '"age-keygen -y FILE" prints the recipient of an identity',
     });
-  if (!identities.every(isIdentity)) {
+  }
+}
+
+/** @throws `invalid-settings` for an identity that is none; no message has any part of it */
+export async function createDecrypt({ identities, passphrase }: Secrets): Promise<Decrypt> {
+  const { Decrypter } = await import('age-encryption');
+  const createDecrypter = (): InstanceType<typeof Decrypter> => {
+    const decrypter = new Decrypter();
+    for (const each of identities) decrypter.addIdentity(each);
+    if (passphrase !== undefined) decrypter.addPassphrase(passphrase);
+    return decrypter;
+  };
+  try {
+    createDecrypter();
+  } catch {
+    // No cause here either.
     throw new AppError(
       'invalid-settings',
       'identity: what is given is no age identity, or damaged',
@@ -75,64 +70,56 @@ export async function createHeaderOpener({ identities, passphrase }: Secrets): P
       },
     );
   }
-  return async (header) => {
-    const decrypter = new age.Decrypter();
-    for (const each of identities) decrypter.addIdentity(each);
-    if (passphrase !== undefined) decrypter.addPassphrase(passphrase);
+  return async function* (label, encrypted) {
+    const decrypter = createDecrypter();
     // Asked last: once it is, the header is well-formed, and no secret before has opened it.
-    let stanzas: readonly Age.Stanza[] | undefined;
+    let stanzas: readonly Stanza[] | undefined;
     decrypter.addIdentity({
-      unwrapFileKey: (asked: readonly Age.Stanza[]) => {
+      unwrapFileKey: (asked: readonly Stanza[]) => {
         stanzas = asked;
         return null;
       },
     });
     try {
-      return { kind: 'open', fileKey: await decrypter.decryptHeader(header) };
+      yield* await decrypter.decrypt(ReadableStream.from(requireHeader(label, encrypted)));
     } catch (error) {
-      if (stanzas === undefined) throw error;
-      const isPassphrase = stanzas.some(({ args }) => args[0] === 'scrypt');
-      return { kind: 'no-match', wants: isPassphrase ? 'passphrase' : 'identity' };
+      if (stanzas !== undefined) throw wrongKey(label, stanzas);
+      // Not the package's: of who reads or writes.
+      if (error instanceof AppError || systemCodeOf(error) !== undefined) throw error;
+      throw damaged(label, 'it is no whole file of age');
     }
   };
 }
 
-function works(call: () => void): boolean {
-  try {
-    call();
-    return true;
-  } catch {
-    return false;
+export function damaged(label: string, how: string): AppError {
+  return new AppError('snapshot-corrupt', `${label} is damaged: ${how}`);
+}
+
+function wrongKey(label: string, stanzas: readonly Stanza[]): AppError {
+  const how = stanzas.some(({ args }) => args[0] === 'scrypt')
+    ? 'with a passphrase, and not with one that was given'
+    : 'for recipients, and no identity that was given is one of theirs';
+  return new AppError('wrong-key', `${label} is encrypted ${how}`, {
+    hint: 'Give an identity or a passphrase that it was encrypted for',
+  });
+}
+
+/** One recipient takes 100 bytes, of the post-quantum kind 1600. */
+const headerLimitBytes = 256 * 1024;
+const headerEnd = /\n--- [A-Za-z0-9+/]{43}\n/;
+
+/** The package takes into memory whatever comes before the end of a header, which need not come. */
+async function* requireHeader(
+  label: string,
+  encrypted: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let head: Buffer | undefined = Buffer.alloc(0);
+  for await (const bytes of encrypted) {
+    if (head !== undefined) {
+      head = Buffer.concat([head, bytes]);
+      if (headerEnd.test(head.toString('latin1', 0, headerLimitBytes))) head = undefined;
+      else if (head.length >= headerLimitBytes) throw damaged(label, 'it is no file of age');
+    }
+    yield bytes;
   }
-}
-
-/** As `age --passphrase` has it. About a second of work, and 256 MiB. */
-const workFactor = 18;
-
-/** The package's own one is not to be had beside another recipient. https://c2sp.org/age#scrypt-recipient-stanza */
-function passphraseRecipient({ Stanza }: typeof Age, passphrase: string): Age.Recipient {
-  return {
-    async wrapFileKey(fileKey) {
-      const salt = randomBytes(16);
-      const labelled = Buffer.concat([Buffer.from('age-encryption.org/v1/scrypt'), salt]);
-      const options = { N: 2 ** workFactor, r: 8, p: 1, maxmem: 2 ** (workFactor + 11) };
-      const key = await deriveKey(passphrase, labelled, 32, options);
-      const cipher = createCipheriv('chacha20-poly1305', key, Buffer.alloc(12), {
-        authTagLength: 16,
-      });
-      const body = Buffer.concat([cipher.update(fileKey), cipher.final(), cipher.getAuthTag()]);
-      return [new Stanza(['scrypt', unpadded(salt), String(workFactor)], new Uint8Array(body))];
-    },
-  };
-}
-
-const deriveKey: (
-  password: string,
-  salt: Buffer,
-  lengthBytes: number,
-  options: object,
-) => Promise<Buffer> = promisify(scrypt);
-
-function unpadded(bytes: Buffer): string {
-  return bytes.toString('base64').replace(/=+$/, '');
 }

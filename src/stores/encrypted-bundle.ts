@@ -7,9 +7,8 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
 import { readSmall } from '../snapshot/bundle.ts';
 import { encryptedManifestName, encryptedSuffix, sumsFileName } from '../snapshot/manifest.ts';
-import type { MakeHeader, OpenHeader } from './age.ts';
+import { damaged, type Decrypt, type Encrypt } from './age.ts';
 import { decryptFile, encryptFile } from './age-file.ts';
-import { damaged } from './age-payload.ts';
 import { bundleFiles } from './bundle-files.ts';
 
 /**
@@ -19,48 +18,39 @@ import { bundleFiles } from './bundle-files.ts';
 export async function encryptBundle(
   bundleDir: string,
   toDir: string,
-  makeHeader: MakeHeader,
+  encrypt: Encrypt,
   signal: AbortSignal,
 ): Promise<void> {
   const sums: string[] = [];
   for (const file of await bundleFiles(bundleDir)) {
     const name = `${basename(file)}${encryptedSuffix}`;
-    sums.push(`${await encryptFile(file, join(toDir, name), makeHeader, signal)}  ${name}\n`);
+    sums.push(`${await encryptFile(file, join(toDir, name), encrypt, signal)}  ${name}\n`);
   }
   await writeFile(join(toDir, sumsFileName), sums.join(''));
 }
 
 /**
  * Makes the bundle in `dir` out of its encrypted files: the manifest first, and each one is removed when it is done.
- * @param openHeader `undefined` where no key was given
- * @throws `snapshot-locked` without a key, or `wrong-key`, when all that is encrypted is whole; `snapshot-corrupt`
+ * @param decrypt `undefined` where no key was given
+ * @throws `snapshot-corrupt`; when all that is encrypted is as SHA256SUMS has it, `snapshot-locked` without a key, or
+ *   `wrong-key`
  */
 export async function decryptBundle(
   key: string,
   dir: string,
-  openHeader: OpenHeader | undefined,
+  decrypt: Decrypt | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const sums = await readSums(dir);
+  // All of them first: with a wrong byte in it, a header looks like one for somebody else.
+  for (const [name, sum] of sums) requireSum(name, sum, await hashOf(join(dir, name), signal));
+  if (decrypt === undefined) throw locked(key);
   await rm(join(dir, sumsFileName)); // the bundle has another one, which is encrypted
-  try {
-    if (openHeader === undefined) throw locked(key);
-    for (const [name, sum] of [...sums]) {
-      const from = join(dir, name);
-      const to = from.slice(0, -encryptedSuffix.length);
-      requireSum(
-        name,
-        sum,
-        await decryptFile(`${name} of ${key}`, { from, to }, openHeader, signal),
-      );
-      await rm(from);
-      sums.delete(name);
-    }
-  } catch (error) {
-    if (!isKeyError(error)) throw error;
-    // With a wrong byte in it, a header looks like one for somebody else.
-    for (const [name, sum] of sums) requireSum(name, sum, await hashOf(join(dir, name), signal));
-    throw error;
+  for (const name of sums.keys()) {
+    const from = join(dir, name);
+    const to = from.slice(0, -encryptedSuffix.length);
+    await decryptFile(`${name} of ${key}`, { from, to }, decrypt, signal);
+    await rm(from);
   }
 }
 

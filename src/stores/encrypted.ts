@@ -1,9 +1,9 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 
 import { encryptedManifestName, encryptedSuffix, sumsFileName } from '../snapshot/manifest.ts';
-import type { MakeHeader, OpenHeader } from './age.ts';
-import { decryptBytes } from './age-file.ts';
+import type { Decrypt, Encrypt } from './age.ts';
 import {
   decryptBundle,
   encryptBundle,
@@ -17,9 +17,9 @@ import { isListable, isReplaceable, type SnapshotStore } from './store.ts';
 /** What the user has given. */
 export interface StoreKeys {
   /** `undefined`: new snapshots are saved as they are. */
-  readonly makeHeader: MakeHeader | undefined;
+  readonly encrypt: Encrypt | undefined;
   /** `undefined`: what is encrypted cannot be read. */
-  readonly openHeader: OpenHeader | undefined;
+  readonly decrypt: Decrypt | undefined;
 }
 
 /**
@@ -32,7 +32,7 @@ export interface StoreKeys {
  */
 export function createEncryptedStore(
   inner: SnapshotStore,
-  { makeHeader, openHeader }: StoreKeys,
+  { encrypt, decrypt }: StoreKeys,
 ): SnapshotStore {
   /** Runs `work` with what is to be stored of `bundleDir`. */
   const stored = async <T>(
@@ -40,12 +40,12 @@ export function createEncryptedStore(
     signal: AbortSignal,
     work: (dir: string) => Promise<T>,
   ): Promise<T> => {
-    if (makeHeader === undefined) return work(bundleDir);
+    if (encrypt === undefined) return work(bundleDir);
     const task = `encrypt ${bundleDir}`;
     // Beside the bundle: in the scratch folder, which is tidied after a kill, and on a disk that is made for this.
     const dir = await translated(task, signal, () => mkdtemp(`${bundleDir}-encrypted-`));
     try {
-      await translated(task, signal, () => encryptBundle(bundleDir, dir, makeHeader, signal));
+      await translated(task, signal, () => encryptBundle(bundleDir, dir, encrypt, signal));
       return await work(dir);
     } finally {
       await rm(dir, { recursive: true, force: true });
@@ -61,7 +61,7 @@ export function createEncryptedStore(
       if (!(await readdir(bundleDir)).includes(encryptedManifestName)) return true;
       return translated(`decrypt ${found.key} in ${bundleDir}`, signal, async () => {
         try {
-          await decryptBundle(found.key, bundleDir, openHeader, signal);
+          await decryptBundle(found.key, bundleDir, decrypt, signal);
           return true;
         } catch (error) {
           for (const name of await readdir(bundleDir)) await rm(join(bundleDir, name));
@@ -89,8 +89,8 @@ export function createEncryptedStore(
         const bytes = await inner.readFile(key, name, signal);
         if (bytes === undefined) return undefined;
         try {
-          if (openHeader === undefined) throw locked(key);
-          return await decryptBytes(`${name} of ${key}`, bytes, openHeader);
+          if (decrypt === undefined) throw locked(key);
+          return await buffer(decrypt(`${name} of ${key}`, [bytes]));
         } catch (error) {
           if (!isKeyError(error)) throw error;
           const sums = await inner.readFile(key, sumsFileName, signal);

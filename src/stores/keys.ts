@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 
 import { AppError, systemCodeOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createHeaderMaker, createHeaderOpener } from './age.ts';
+import { createDecrypt, createEncrypt } from './age.ts';
 import type { StoreKeys } from './encrypted.ts';
 
 /** As given. */
@@ -38,12 +38,12 @@ export async function readKeys(
   if (passphrase !== undefined) log.mask(passphrase);
   const isOpener = identities.length > 0 || passphrase !== undefined;
   return {
-    openHeader: isOpener ? await createHeaderOpener({ identities, passphrase }) : undefined,
-    makeHeader:
+    decrypt: isOpener ? await createDecrypt({ identities, passphrase }) : undefined,
+    encrypt:
       passphrase !== undefined
-        ? await createHeaderMaker({ kind: 'passphrase', passphrase })
+        ? await createEncrypt({ kind: 'passphrase', passphrase })
         : encryptTo.length > 0
-          ? await createHeaderMaker({ kind: 'recipients', recipients: encryptTo })
+          ? await createEncrypt({ kind: 'recipients', recipients: encryptTo })
           : undefined,
   };
 }

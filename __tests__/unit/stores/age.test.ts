@@ -1,11 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 
 import { describe, expect, test } from '@jest/globals';
 import * as age from 'age-encryption';
 
-import { createHeaderMaker, createHeaderOpener, type Recipients } from '../../../src/stores/age.ts';
-import { decryptBytes, decryptFile, encryptFile } from '../../../src/stores/age-file.ts';
+import { createDecrypt, createEncrypt, type Recipients } from '../../../src/stores/age.ts';
+import { decryptFile, encryptFile } from '../../../src/stores/age-file.ts';
 import { seededBytes, useScratch } from '../../support/store-bundles.ts';
 
 const { signal } = new AbortController();
@@ -17,20 +18,20 @@ const other = await age.generateX25519Identity();
 
 async function encrypted(bytes: Buffer, to?: Recipients): Promise<Buffer> {
   const dir = await scratch.folder('encrypt');
-  const makeHeader = await createHeaderMaker(to ?? { kind: 'recipients', recipients: [recipient] });
+  const encrypt = await createEncrypt(to ?? { kind: 'recipients', recipients: [recipient] });
   await writeFile(join(dir, 'plain'), bytes);
-  await encryptFile(join(dir, 'plain'), join(dir, 'age'), makeHeader, signal);
+  await encryptFile(join(dir, 'plain'), join(dir, 'age'), encrypt, signal);
   return readFile(join(dir, 'age'));
 }
 
 async function decrypted(bytes: Uint8Array, identities = [identity]): Promise<Buffer> {
-  const openHeader = await createHeaderOpener({ identities, passphrase: undefined });
+  const decrypt = await createDecrypt({ identities, passphrase: undefined });
   const dir = await scratch.folder('decrypt');
   const [from, to] = [join(dir, 'age'), join(dir, 'plain')];
   await writeFile(from, bytes);
-  await decryptFile('data.age', { from, to }, openHeader, signal);
+  await decryptFile('data.age', { from, to }, decrypt, signal);
   const plain = await readFile(to);
-  expect(plain.equals(await decryptBytes('data.age', Buffer.from(bytes), openHeader))).toBe(true);
+  expect(plain.equals(await buffer(decrypt('data.age', [bytes])))).toBe(true);
   return plain;
 }
 
@@ -75,7 +76,7 @@ test('a passphrase opens what was encrypted with it, in the format of age', asyn
   encrypter.setScryptWorkFactor(10);
   const theirs = Buffer.from(await encrypter.encrypt(bytes));
   const open = async (passphrase: string) =>
-    decryptBytes('data.age', theirs, await createHeaderOpener({ identities: [other], passphrase }));
+    buffer((await createDecrypt({ identities: [other], passphrase }))('data.age', [theirs]));
   expect(await open('correct horse')).toEqual(bytes);
   await expect(open('wrong')).rejects.toMatchObject({
     code: 'wrong-key',
@@ -110,6 +111,20 @@ describe('damage', () => {
     });
   });
 
+  test('by a header without an end is noticed before it fills the memory', async () => {
+    let count = 0;
+    const endless = function* (): Generator<Uint8Array> {
+      for (yield Buffer.from('age-encryption.org/v1\n'); count < 1000; count += 1) {
+        yield Buffer.alloc(block, 'a');
+      }
+    };
+    const decrypt = await createDecrypt({ identities: [identity], passphrase: undefined });
+    await expect(buffer(decrypt('data.age', endless()))).rejects.toMatchObject({
+      code: 'snapshot-corrupt',
+    });
+    expect(count).toBeLessThan(8);
+  });
+
   test('by blocks in another order is noticed', async () => {
     const file = await encrypted(bytes);
     const head = file.length - 3 * (block + 16);
@@ -123,10 +138,13 @@ describe('damage', () => {
 test('what is no recipient is named, what is no identity is not', async () => {
   const typo = `${recipient.slice(0, -1)}${recipient.endsWith('q') ? 'p' : 'q'}`;
   await expect(
-    createHeaderMaker({ kind: 'recipients', recipients: [recipient, typo] }),
+    createEncrypt({ kind: 'recipients', recipients: [recipient, typo] }),
   ).rejects.toMatchObject({ code: 'invalid-settings', message: expect.stringContaining(typo) });
+  await expect(createEncrypt({ kind: 'recipients', recipients: [identity] })).rejects.toMatchObject(
+    { message: 'encrypt-to: an identity is not an age recipient' },
+  );
   const secret = `${identity.slice(0, -1)}${identity.endsWith('Q') ? 'P' : 'Q'}`;
-  const refused: unknown = await createHeaderOpener({
+  const refused: unknown = await createDecrypt({
     identities: [secret],
     passphrase: undefined,
   }).catch((error: unknown) => error);

@@ -175,7 +175,7 @@ test('a bundle that cannot be encrypted is not saved, and nothing is left', asyn
 });
 
 test('it can do what the store can, and no more', () => {
-  const keys = { makeHeader: undefined, openHeader: undefined };
+  const keys = { encrypt: undefined, decrypt: undefined };
   expect(isReplaceable(createEncryptedStore(inner, keys))).toBe(true);
   const plain = createEncryptedStore(plainStore(inner), keys);
   expect([isListable(plain), isReplaceable(plain)]).toEqual([false, false]);
@@ -212,7 +212,7 @@ describe('the keys', () => {
   });
 
   test('are none where nothing is given', async () => {
-    const none = { makeHeader: undefined, openHeader: undefined };
+    const none = { encrypt: undefined, decrypt: undefined };
     expect(await keysOf({ identity: ' \n', passphrase: ' \n' })).toEqual(none);
   });
 });
