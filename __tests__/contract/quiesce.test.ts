@@ -62,7 +62,7 @@ let server: DataSource;
 beforeEach(() => {
   messages.length = 0;
 });
-afterEach(() => docker('rm', '--force', '--volumes', '--volumes', id));
+afterEach(() => docker('rm', '--force', '--volumes', id));
 
 function quiesced<T>(
   settings: Partial<QuiesceSettings>,

@@ -66,7 +66,7 @@ test('a snapshot is verified and restored by hand, with the very commands of the
     expect(log).toContain('Skipping initialization');
     expect(log).not.toMatch(/not properly shut down|recovery/);
   } finally {
-    await docker('rm', '--force', '--volumes', '--volumes', name);
+    await docker('rm', '--force', '--volumes', name);
     await docker('volume', 'rm', '--force', name);
   }
 });

@@ -271,7 +271,7 @@ test('what cannot be saved is told before anything is stopped', async () => {
     }
     expect(await docker('inspect', '--format', '{{.State.StartedAt}}', name)).toBe(startedAt);
   } finally {
-    await docker('rm', '--force', '--volumes', '--volumes', name);
+    await docker('rm', '--force', '--volumes', name);
   }
 });
 
@@ -309,6 +309,6 @@ test('a Redis whose password nobody tells is not stopped; with it, it is saved',
       '1',
     );
   } finally {
-    await docker('rm', '--force', '--volumes', '--volumes', name);
+    await docker('rm', '--force', '--volumes', name);
   }
 });

@@ -40,7 +40,7 @@ describe('save/ and restore/', () => {
     await using job = await startJob({ env: service.env });
     const saved = await job.subStep('save', exampleOf('save'));
     expect(saved).toMatchObject({ exitCode: 0, errors: [], outputs: { saved: 'true' } });
-    await docker('rm', '--force', '--volumes', '--volumes', ...stack.containers);
+    await docker('rm', '--force', '--volumes', ...stack.containers);
     await docker('volume', 'rm', ...Object.values(stack.volumes));
     const restored = await job.subStep('restore', exampleOf('restore'));
     expect(restored).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
@@ -53,9 +53,11 @@ describe('save/ and restore/', () => {
     await using stack = await startStack();
     const { project, volumes } = stack;
     const key = `${project}-1`;
-    await using first = await startJob({ env: service.env });
+    const event = { name: 'push', payload: { repository: { private: false } } };
+    await using first = await startJob({ env: service.env, event });
     const saved = await first.subStep('save', { key, 'compose-project': project });
     expect(saved).toMatchObject({ exitCode: 0, errors: [] });
+    expect(saved.warnings.filter((line) => line.includes('anybody can read'))).toHaveLength(1);
     expect(saved.outputs).toMatchObject({ saved: 'true', reason: '', 'cache-primary-key': key });
     expect(saved.outputs['snapshot-digest']).toMatch(/^[0-9a-f]{64}$/);
     const sources = JSON.parse(saved.outputs['volumes'] ?? '') as { source: string }[];
@@ -67,7 +69,7 @@ describe('save/ and restore/', () => {
     expect(again).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
     expect(again.outputs).toMatchObject({ saved: 'false', reason: `${key} is there already` });
 
-    await docker('rm', '--force', '--volumes', '--volumes', ...stack.containers);
+    await docker('rm', '--force', '--volumes', ...stack.containers);
     await docker('volume', 'rm', ...Object.values(volumes));
     await using second = await startJob({ env: service.env });
     const looked = await second.subStep('restore', { key, 'lookup-only': 'true' });
