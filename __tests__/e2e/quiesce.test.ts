@@ -270,9 +270,11 @@ describe('a started database', () => {
     const format = '{{json .Config.Labels}}';
     const labels = JSON.parse(await docker('inspect', '--format', format, original)) as object;
     const volume = await docker('inspect', '--format', '{{(index .Mounts 0).Name}}', original);
+    const own = await docker('inspect', '--format', '{{.Name}}', original);
     await docker('rm', '--force', '--volumes', original);
     const container = await docker(
-      ...['run', '--detach', '--rm', '--volume', `${volume}:/var/lib/postgresql/data`],
+      ...['run', '--detach', '--rm', '--name', own.slice(1)],
+      ...['--volume', `${volume}:/var/lib/postgresql/data`],
       ...Object.entries(labels).flatMap(([label, value]) => ['--label', `${label}=${value}`]),
       ...['--env', 'POSTGRES_PASSWORD=postgres', '--publish', '127.0.0.1::5432', postgres],
     );
