@@ -9,7 +9,7 @@ import { runCli, useNames, type CliResult } from '../support/cli.ts';
 import { docker, purposesSince } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { query, sqlScript } from '../support/postgres.ts';
-import { nothing, startJob, type Inputs } from '../support/runner.ts';
+import { nothing, startJob, type Inputs, storeOfJobs } from '../support/runner.ts';
 import { runIn } from '../support/storage.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
@@ -63,7 +63,7 @@ test('the action encrypts what it saves, and opens it with the identity only', a
     expect(await job.leftovers()).toEqual(nothing);
   }
   const names = ['SHA256SUMS', 'SHA256SUMS.age', 'data.tar.age', 'manifest.json.age'];
-  expect((await readdir(join(store, key))).sort()).toEqual(names);
+  expect((await readdir(join(storeOfJobs(store), key))).sort()).toEqual(names);
   const stored = await storedBytes();
   for (const text of [marker, 'PG_VERSION', 'postgres']) expect(stored.includes(text)).toBe(false);
 

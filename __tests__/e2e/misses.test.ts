@@ -72,7 +72,7 @@ describe('a snapshot that is damaged in the store', () => {
       what: 'one wrong bit in the archive',
       damage: (dir: string) => flipBit(join(dir, 'data.tar.zst'), 0.5),
       reason:
-        /^the snapshot cannot be used: the archive is damaged: sha256: \w+, its manifest says/,
+        /^the snapshot cannot be used: data\.tar\.zst: the archive is damaged: sha256: \w+, its manifest says/,
     },
     {
       what: 'one wrong bit in the manifest',
