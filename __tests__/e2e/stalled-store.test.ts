@@ -41,7 +41,9 @@ test.each(['actions-cache', 'artifact'])(
     });
     expect(step.outputs).toMatchObject({ 'cache-hit': 'false', 'miss-reason': reason('load') });
     // It did not come, but it may be as good as any.
-    expect(step.log).toContain('the snapshot that has this key stays, and may be used by the next run');
+    expect(step.log).toContain(
+      'the snapshot that has this key stays, and may be used by the next run',
+    );
     await step.post();
 
     const question = service.faults.hold(lookUp);
