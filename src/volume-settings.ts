@@ -166,6 +166,12 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
     lookupOnly: read('lookup-only', trueOrFalse, false),
     maxBytes: read('max-size', storageBytes, defaultMaxBytes),
   };
+  const { digest, provenance } = settings.acceptance;
+  if (settings.lookupOnly && (digest !== undefined || provenance.length > 0)) {
+    problems.push(
+      'lookup-only: looks into no snapshot: "expect-digest" and "require-provenance" would not be asked',
+    );
+  }
   if (problems.length > 0) throw invalidSettings(problems);
   return settings;
 }

@@ -17,10 +17,15 @@ test('an image with nothing in it is made once, where no other is there, and goe
   const task = randomUUID();
   const made = (): Promise<string> => docker('images', '--quiet', `snapvol-empty:${task}`);
   {
-    await using images = helperImages({ runtime, log: createRecordingLog() }, task, signal);
+    const log = createRecordingLog();
+    await using images = helperImages({ runtime, log }, task, signal);
     const [here, missing] = [testImage('no-tar'), `localhost:1/missing:${task}`];
-    expect(await images.choose([undefined, null, here, missing])).toBe(here);
+    expect(await images.choose([undefined, here, missing])).toBe(here);
+    // What a snapshot names is not even asked for where it is not here.
+    expect(await images.choose([undefined], here)).toBe(here);
     expect(await made()).toBe('');
+    expect(await images.choose([], missing)).toBe(`snapvol-empty:${task}`);
+    expect(log.lines.join()).not.toContain(missing);
     expect(await images.choose([missing, here])).toBe(here);
     expect(await images.choose([missing])).toBe(`snapvol-empty:${task}`);
     expect(await images.choose([])).toBe(`snapvol-empty:${task}`);

@@ -17,6 +17,7 @@ import { removeMade, removeRun } from '../../src/usecases/remove.ts';
 import { start } from '../../src/usecases/start.ts';
 import { findStarted } from '../../src/usecases/started.ts';
 import { noteStarting } from '../../src/usecases/starting.ts';
+import { stop } from '../../src/usecases/stop.ts';
 import { withSpec } from '../support/altered-runtime.ts';
 import { docker, madeWith, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
@@ -175,4 +176,12 @@ test('a free port that is taken before it is used is changed for another', async
   } finally {
     held.close();
   }
+});
+
+test('a database that a living process starts is not stopped under its hands', async () => {
+  await noteStarting(tools.runtime, owner);
+  const { container } = await make();
+  await expect(stop(tools, owner)).rejects.toMatchObject({ code: 'name-taken' });
+  expect((await madeBy(owner)).containers).toEqual([container]);
+  await removeRun(tools.runtime, owner.run);
 });

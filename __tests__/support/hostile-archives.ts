@@ -134,6 +134,19 @@ export function hostileArchives(
       ],
       refusal: /with "\.\."/,
     },
+    'two sizes of a file with holes': {
+      parts: [
+        paxEntry({
+          'GNU.sparse.major': '1',
+          'GNU.sparse.minor': '0',
+          'GNU.sparse.name': `${at}a`,
+          'GNU.sparse.realsize': '0',
+          'GNU.sparse.size': terabyte,
+        }),
+        tarEntry(`${at}GNUSparseFile.0/a`, '0\n'.padEnd(512, '\0')),
+      ],
+      refusal: /two sizes of one file with holes/,
+    },
     'holes of a symlink': {
       parts: [
         paxEntry({ 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '9' }),

@@ -154,6 +154,9 @@ describe('the settings of restore', () => {
     expect(restoreProblems({ 'restore-keys': Array(10).fill('k').join('\n') })).toEqual([
       "restore-keys: 10 given, GitHub's cache takes at most 9 beside the key",
     ]);
+    expect(restoreProblems({ 'lookup-only': 'true', 'expect-digest': 'a'.repeat(64) })).toEqual([
+      expect.stringContaining('looks into no snapshot'),
+    ]);
     expect(
       restoreProblems({
         ...{ overwrite: 'x', 'include-binds': 'x', 'fail-on-miss': 'x', 'lookup-only': 'x' },

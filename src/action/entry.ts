@@ -33,7 +33,7 @@ export async function main(): Promise<void> {
     const report = await start(composed.tools, settings, who, signal);
     setOutputs(report);
     await writeSummary(report);
-    if (report.save.kind === 'saved') warnOfReaders(settings.store);
+    if (report.save.kind === 'saved') warnOfReaders(settings.store, around.secrets);
     info(
       `${report.outcome}: ${settings.name} serves at ${report.endpoint.host}:${report.endpoint.port}`,
     );

@@ -19,6 +19,9 @@ export function readSecrets(): SecretTexts {
   for (const line of [...identity.split('\n'), ...passphrase.split('\n')]) {
     if (line.trim() !== '') core.setSecret(line.trim());
   }
+  // Programs that the clients of GitHub start get our environment.
+  for (const name of ['INPUT_IDENTITY', 'INPUT_PASSPHRASE'])
+    Reflect.deleteProperty(process.env, name);
   return { identity, passphrase };
 }
 

@@ -7,8 +7,10 @@ import type { Log } from '../log.ts';
  * https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
  */
 export function harmless(text: string): string {
-  // As the runner looks for them: `::` first in a line, spaces aside, and the older `##[` anywhere.
-  return text.replace(/(^|[\r\n])([^\S\r\n]*):(?=:)/g, '$1$2: ').replaceAll('##[', '## [');
+  // As the runner looks for them: `::` first in a line, what .NET takes for space aside, and the older `##[` anywhere.
+  return text
+    .replace(/(^|[\r\n])((?:[^\S\r\n]|\u0085)*):(?=:)/g, '$1$2: ')
+    .replaceAll('##[', '## [');
 }
 
 /** A line of the log. */

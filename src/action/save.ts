@@ -57,7 +57,7 @@ export async function saveAction(): Promise<void> {
     await repair(composed.tools, signal);
     const outcome = await saveIfWanted(composed.tools, settings, key, signal);
     setOutputs(key, outcome);
-    if (outcome.saved) warnOfReaders(store);
+    if (outcome.saved) warnOfReaders(store, around.secrets);
   }, core.setFailed);
 }
 

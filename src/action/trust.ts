@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import * as core from '@actions/core';
 
+import type { SecretTexts } from '../compose.ts';
 import type { StoreLocation } from '../stores/location.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -52,13 +53,18 @@ export function untrustedReason(env: Environment, store: StoreLocation): string 
 }
 
 /** Whether anybody can read what this run stores: a public repository's artifacts and caches are for all. */
-export function isReadableByAll(env: Environment, store: StoreLocation): boolean {
-  return store.kind !== 'file' && readEvent(env)?.repository?.private === false;
+export function isReadableByAll(
+  env: Environment,
+  store: StoreLocation,
+  secrets: SecretTexts = {},
+): boolean {
+  const isEncrypted = store.encryptTo !== undefined || Boolean(secrets.passphrase);
+  return store.kind !== 'file' && !isEncrypted && readEvent(env)?.repository?.private === false;
 }
 
 /** Once for each snapshot that was saved: a hit makes nothing readable that was not. */
-export function warnOfReaders(store: StoreLocation): void {
-  if (!isReadableByAll(process.env, store)) return;
+export function warnOfReaders(store: StoreLocation, secrets: SecretTexts | undefined): void {
+  if (!isReadableByAll(process.env, store, secrets)) return;
   core.warning(
     'this repository is public: anybody can read the snapshot that was saved. Do not seed from real data. ' +
       'https://github.com/snapvol/snapvol/blob/main/docs/threat-model.md#who-can-read-a-snapshot',

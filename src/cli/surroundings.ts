@@ -31,6 +31,8 @@ export function readSurroundings(
       { hint: 'Write it to a file that only you can read, or set $SNAPVOL_IDENTITY' },
     );
   }
+  const token = env['GH_TOKEN'] || env['GITHUB_TOKEN'] || undefined;
+  if (token !== undefined) log.mask(token);
   return {
     log,
     tempDir: env['TMPDIR'] || tmpdir(),
@@ -39,7 +41,7 @@ export function readSurroundings(
     env,
     // stdout is for the result alone.
     outputFd: 2,
-    token: env['GH_TOKEN'] || env['GITHUB_TOKEN'] || undefined,
+    token,
     secrets: { identity: identityFiles ?? SNAPVOL_IDENTITY, passphrase: SNAPVOL_PASSPHRASE },
     defaultStore: defaultStore(env, homedir()),
     resultStream,

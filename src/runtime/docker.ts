@@ -101,6 +101,11 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     return found && volumeInfo(found);
   }
 
+  const findImage = (name: string, signal?: AbortSignal) =>
+    find(`look for the image ${name}`, signal, () =>
+      docker.getImage(name).inspect({ ...abortable(signal) } as object),
+    );
+
   async function inspectContainer(
     id: string,
     signal?: AbortSignal,
@@ -160,10 +165,12 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
         };
       }),
 
+    hasImage: async (reference, signal) =>
+      (await findImage(withTag(reference), signal)) !== undefined,
+
     async ensureImage(reference, signal, onPull) {
       const name = withTag(reference);
-      const inspect = () => docker.getImage(name).inspect({ ...abortable(signal) } as object);
-      const present = await find(`look for the image ${name}`, signal, inspect);
+      const present = await findImage(name, signal);
       if (present) return imageFacts(reference, present);
       onPull?.();
       try {
@@ -172,7 +179,12 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
         if (signal?.aborted) throw await translate(`pull the image ${name}`, error, signal);
         throw translatePullError(name, error, await address());
       }
-      return imageFacts(reference, await call(`read the image ${name}`, signal, inspect));
+      const pulled = await findImage(name, signal);
+      if (pulled) return imageFacts(reference, pulled);
+      throw new AppError(
+        'image-unavailable',
+        `the image ${name} is gone, right after it was pulled`,
+      );
     },
 
     async importEmptyImage(reference, labels) {

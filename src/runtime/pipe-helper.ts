@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf } from '../errors.ts';
@@ -14,6 +14,7 @@ import type { CopyTarget } from './volume-copier.ts';
 const handshakeTimeoutMs = 20_000;
 /** The last ones tell. */
 const complaintLines = 20;
+const complaintBytes = 64 * 1024;
 
 /** The pipe cannot be used here, for this reason; the archive API may. */
 export class PipeUnavailable extends Error {
@@ -60,11 +61,13 @@ async function start(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<PipeHelper> {
-  const { input, output, folder, id } = await unlessUnavailable(signal, async () => {
+  const { input, output, said, id } = await unlessUnavailable(signal, async () => {
     const made = await mkdtemp(join(scratchDir, 'pipe-'));
     cleanups.defer(() => rm(made, { recursive: true, force: true }));
     await createFifos(join(made, 'in'), join(made, 'out'));
-    await writeFile(join(made, complaintsFile), '', { mode: 0o600 });
+    // Opened now: later the name may stand for anything, a link to a file of this host perhaps.
+    const opened = await open(join(made, complaintsFile), 'wx+', 0o600);
+    cleanups.defer(() => opened.close());
     const fifos = {
       input: cleanups.use(openFifo(join(made, 'in'), 'write')),
       output: cleanups.use(openFifo(join(made, 'out'), 'read')),
@@ -75,7 +78,7 @@ async function start(
     signal.throwIfAborted();
     await runtime.startContainer(created);
     signal.throwIfAborted();
-    return { ...fifos, folder: made, id: created };
+    return { ...fifos, said: opened, id: created };
   });
 
   const exit = runtime.waitForExit(id, signal);
@@ -89,7 +92,7 @@ async function start(
   output.letGo();
   input.letGo();
 
-  const complaints = (): Promise<string[]> => complaintsIn(join(folder, complaintsFile));
+  const complaints = (): Promise<string[]> => complaintsIn(said);
   return {
     input,
     output,
@@ -156,8 +159,13 @@ async function handshake(output: Fifo, signal: AbortSignal): Promise<void> {
   );
 }
 
-async function complaintsIn(file: string): Promise<string[]> {
-  const lines = linesOf(await readFile(file, 'utf8')).slice(-complaintLines);
+async function complaintsIn(file: FileHandle): Promise<string[]> {
+  const { size } = await file.stat();
+  const { buffer, bytesRead } = await file.read({
+    buffer: Buffer.alloc(complaintBytes),
+    position: Math.max(0, size - complaintBytes),
+  });
+  const lines = linesOf(buffer.toString('utf8', 0, bytesRead)).slice(-complaintLines);
   return lines.map((line) => `tar: ${line.replace(/^tar: /, '')}`);
 }
 

@@ -142,6 +142,8 @@ export interface ContainerRuntime {
   info(): Promise<EngineInfo>;
   /** Pulls the image when it is not there. @throws `image-unavailable` */
   ensureImage(reference: string, signal?: AbortSignal, onPull?: () => void): Promise<ImageFacts>;
+  /** Whether it is here already. */
+  hasImage(reference: string, signal?: AbortSignal): Promise<boolean>;
 
   /**
    * A new image with nothing in it, for containers that are never started. The engine chooses its architecture.

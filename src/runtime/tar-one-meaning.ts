@@ -69,6 +69,9 @@ function requireHolesOfOneMeaning(
   if (!'07'.includes(entry.type)) refuse('holes, and is no file');
   const version = `${told.get('major') ?? ''}.${told.get('minor') ?? ''}`;
   if (!['1.0', '0.1', '0.0', '.'].includes(version)) refuse('holes of an unknown format');
+  // Of two sizes one tar would take this one, another that.
+  if (told.has('size') && (told.has('realsize') || version === '1.0'))
+    refuse('two sizes of one file with holes');
   readPaxSparse(records);
   // Go passes over the other name where it finds no map.
   if (entry.sparseName !== undefined && version !== '1.0' && !told.has('map'))

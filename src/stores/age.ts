@@ -104,6 +104,10 @@ function wrongKey(label: string, stanzas: readonly Stanza[]): AppError {
   });
 }
 
+/** As `age` itself writes them; one more doubles the time and the memory that opening takes. */
+const scryptLimit = 18;
+const scryptWork = /^-> scrypt \S+ (\d+)$/m;
+
 /** One recipient takes 100 bytes, of the post-quantum kind 1600. */
 const headerLimitBytes = 256 * 1024;
 const headerEnd = /\n--- [A-Za-z0-9+/]{43}\n/;
@@ -117,8 +121,15 @@ async function* requireHeader(
   for await (const bytes of encrypted) {
     if (head !== undefined) {
       head = Buffer.concat([head, bytes]);
-      if (headerEnd.test(head.toString('latin1', 0, headerLimitBytes))) head = undefined;
-      else if (head.length >= headerLimitBytes) throw damaged(label, 'it is no file of age');
+      const text = head.toString('latin1', 0, headerLimitBytes);
+      const end = headerEnd.exec(text);
+      if (end) {
+        const work = Number(scryptWork.exec(text.slice(0, end.index + 1))?.[1] ?? 0);
+        if (work > scryptLimit)
+          throw damaged(label, 'its passphrase asks for more work than age does');
+        head = undefined;
+      }
+      if (head && head.length >= headerLimitBytes) throw damaged(label, 'it is no file of age');
     }
     yield bytes;
   }

@@ -1,9 +1,9 @@
-import { mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
 import { AppError, systemCodeOf } from '../errors.ts';
-import { haveManifest } from '../snapshot/manifest.ts';
+import { haveManifest, manifestLimitBytes } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
 import { orElse, scratchIsFull, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
@@ -11,6 +11,9 @@ import { folderName, isAbridged, keyOf } from './file-key.ts';
 import { publish, publishOver } from './file-publish.ts';
 import { createStaging, createSwap, discard, settle, stagingPath, sweep } from './file-staging.ts';
 import type { Entry, Found, ListableStore, Lookup, ReplaceableStore } from './store.ts';
+
+/** Of what is read at once: a manifest, perhaps encrypted, or SHA256SUMS. */
+const smallFileLimitBytes = 2 * manifestLimitBytes;
 
 export type FolderStore = ListableStore & ReplaceableStore;
 
@@ -117,7 +120,15 @@ class FileStore implements FolderStore {
       const folder = this.#folder(key);
       // A name that leads elsewhere is not the name of a file in there.
       if (!(await filesOf(folder)).includes(fileName)) return undefined;
-      return orElse(readFile(join(folder, fileName), { signal }), undefined, ['ENOENT']);
+      const file = join(folder, fileName);
+      const { size } = (await orElse(lstat(file), undefined, ['ENOENT'])) ?? { size: 0 };
+      if (size > smallFileLimitBytes) {
+        throw new AppError(
+          'snapshot-corrupt',
+          `${fileName} of ${key} has ${size} bytes, which is too large for what describes a snapshot`,
+        );
+      }
+      return orElse(readFile(file, { signal }), undefined, ['ENOENT']);
     });
   }
 

@@ -6,13 +6,21 @@
 export async function withFlatTar<T>(name: string, work: () => Promise<T>): Promise<T> {
   // eslint-disable-next-line no-restricted-properties -- the client gives its own environment to tar, and nothing else
   const { env } = process;
-  const before = env['TAR_OPTIONS'];
-  // Names and targets of hard links, not those of symlinks. The backslash is doubled for who splits the options.
-  env['TAR_OPTIONS'] = `--transform=s,^(.*/)?([^/]+)/*$,${name}/\\\\2,xrhS`;
+  const ours = {
+    // Names and targets of hard links, not those of symlinks. The backslash is doubled for who splits the options. A name
+    // of which nothing is left (`/`, `..`) stands for a folder that is there, whose mode is none of the archive's.
+    TAR_OPTIONS: `--no-overwrite-dir --transform=s,^(.*/)?([^/]+)/*$,${name}/\\\\2,xrhS`,
+    // In another locale the expression passes over names with bytes that are no text there.
+    LC_ALL: 'C',
+  };
+  const before = Object.keys(ours).map((variable) => [variable, env[variable]] as const);
+  Object.assign(env, ours);
   try {
     return await work();
   } finally {
-    if (before === undefined) Reflect.deleteProperty(env, 'TAR_OPTIONS');
-    else env['TAR_OPTIONS'] = before;
+    for (const [variable, value] of before) {
+      if (value === undefined) Reflect.deleteProperty(env, variable);
+      else env[variable] = value;
+    }
   }
 }

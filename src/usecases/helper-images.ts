@@ -7,8 +7,9 @@ export interface HelperImages extends AsyncDisposable {
   /**
    * The first of `candidates` that is here or can be pulled. Without one, an image with nothing in it: it does for
    * copying through the archive API, and for nothing else.
+   * @param suggested by a snapshot, which anybody may have made: taken after the candidates, and only if it is here
    */
-  choose(candidates: readonly (string | null | undefined)[]): Promise<string>;
+  choose(candidates: readonly (string | undefined)[], suggested?: string | null): Promise<string>;
 }
 
 /** @param task unique for each run */
@@ -39,10 +40,11 @@ export function helperImages(
   }
 
   return {
-    async choose(candidates) {
+    async choose(candidates, suggested) {
       for (const candidate of candidates) {
         if (candidate && (await isUsable(candidate))) return candidate;
       }
+      if (suggested && (await runtime.hasImage(suggested, signal))) return suggested;
       if (!isMade) await runtime.importEmptyImage(empty, copyLabels({}));
       isMade = true;
       return empty;

@@ -119,7 +119,8 @@ async function place(
       },
     );
   }
-  const helper = await images.choose([image, target.image, users[0]?.imageId]);
+  // Its own user's before one that only the snapshot names: that runs with all of the content before it.
+  const helper = await images.choose([image, users[0]?.imageId], target.image);
   const labels = { ...copyLabels({}), ...taskLabels(task.id) };
   return { target, there, copy: { storage, image: helper, labels } };
 }

@@ -66,5 +66,9 @@ test('what a public repository stores with GitHub can be read by anybody', () =>
   expect(readable(true, cache)).toBe(false);
   expect(readable(undefined, cache)).toBe(false);
   expect(readable(false, folder)).toBe(false);
+  expect(readable(false, { ...cache, encryptTo: ['age1x'] })).toBe(false);
+  const publicPush = environment('push', { repository: { private: false } });
+  expect(isReadableByAll(publicPush, cache, { passphrase: 'x' })).toBe(false);
+  expect(isReadableByAll(publicPush, cache, { passphrase: '' })).toBe(true);
   expect(isReadableByAll({}, cache)).toBe(false);
 });

@@ -125,6 +125,15 @@ describe('damage', () => {
     expect(count).toBeLessThan(8);
   });
 
+  test('by a passphrase that takes more work than age asks for is refused before it is done', async () => {
+    const header = `age-encryption.org/v1\n-> scrypt ${'A'.repeat(22)} 19\n${'A'.repeat(43)}\n--- ${'A'.repeat(43)}\n`;
+    const decrypt = await createDecrypt({ identities: [], passphrase: 'x' });
+    await expect(buffer(decrypt('data.age', [Buffer.from(header)]))).rejects.toMatchObject({
+      code: 'snapshot-corrupt',
+      message: expect.stringContaining('more work'),
+    });
+  });
+
   test('by blocks in another order is noticed', async () => {
     const file = await encrypted(bytes);
     const head = file.length - 3 * (block + 16);
