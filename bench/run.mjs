@@ -64,7 +64,7 @@ function choice(flag, known) {
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
+  process.on(signal, () => stop.abort(new Error(`ended by ${signal}`)));
 }
 
 /** How time grows with size needs no other ways than the practical limit, and minutes for the largest. */

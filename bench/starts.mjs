@@ -41,17 +41,16 @@ export async function measureStarts(world, scale, { pairs, say }) {
 
   async function once({ name: way, args, seed }, round) {
     await world.settle();
-    const peak = watchFolder(temp);
+    using watched = watchFolder(temp);
     const { seconds, out } = await world.run(
       `"$NODE" dist/cli.js start "$NAME" --image "$IMAGE" --port 0 --store "file:$STORE" --json --quiet ${args} --seed "$SEED"`,
       { ...env, SEED: seed },
     );
-    const scratchBytes = peak();
     const report = JSON.parse(out);
     const row = rows.find((each) => each.way === way);
     row.seconds.push(seconds);
     row.phases.push(report.seconds);
-    row.scratchBytes = Math.max(row.scratchBytes ?? 0, scratchBytes);
+    row.scratchBytes = Math.max(row.scratchBytes ?? 0, watched.largestBytes);
     snapshotBytes = report.snapshot?.sizeBytes ?? snapshotBytes;
     say(`start ${way} ${round}: ${seconds.toFixed(2)} s`);
     await requireRows(report.container);
@@ -88,19 +87,20 @@ export async function measureStarts(world, scale, { pairs, say }) {
   return { scale, rows, snapshotBytes, dumpSeconds };
 }
 
-/** Looks at a folder now and then. Returns how to get its largest size, in bytes on disk. */
+/** Looks at a folder now and then, and keeps its largest size, in bytes on disk. */
 function watchFolder(folder) {
-  let largest = 0;
-  const look = () => {
-    let bytes = 0;
-    for (const file of readdirSync(folder, { recursive: true })) {
-      bytes += (statSync(join(folder, file), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
-    }
-    largest = Math.max(largest, bytes);
-  };
-  const timer = setInterval(look, 100);
-  return () => {
-    clearInterval(timer);
-    return largest;
-  };
+  const watched = { largestBytes: 0, [Symbol.dispose]: () => clearInterval(timer) };
+  const timer = setInterval(() => {
+    watched.largestBytes = Math.max(watched.largestBytes, sizeOf(folder));
+  }, 100);
+  return watched;
+}
+
+function sizeOf(folder) {
+  try {
+    const files = readdirSync(folder, { recursive: true }).map((name) => join(folder, name));
+    return files.reduce((sum, file) => sum + statSync(file).blocks * 512, 0);
+  } catch {
+    return 0; // something in it went while we looked: the next look will do
+  }
 }
