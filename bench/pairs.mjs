@@ -20,8 +20,8 @@ export function median(numbers) {
 export const ratio = (a, b) => median(a.map((seconds, round) => b[round] / seconds));
 
 /**
- * Runs all ways one after the other, round after round, each time with another one first. A round before them, which
- * does not count, verifies what each way brings back.
+ * Runs all ways one after the other, round after round, each time with another one first. What each way brings back is
+ * verified in the first round.
  */
 export async function measureWays(world, input, ways, { pairs, beforeDir, say }) {
   const { signal } = world;
@@ -33,13 +33,13 @@ export async function measureWays(world, input, ways, { pairs, beforeDir, say })
   };
   const original = (await world.run(fingerprint, { FOLDER: input.volume.folder })).out;
   const fileOf = (way) => join(world.scratch, `${input.name}-${way.name}`);
-  const rows = [];
-  const rowOf = (way, operation) => {
-    const made = { way: way.name, title: way.title, operation, seconds: [], facts: [] };
-    const known = rows.find((row) => row.way === way.name && row.operation === operation);
-    if (!known) rows.push(made);
-    return known ?? made;
-  };
+  const rows = ways.flatMap(({ name: way, title, save: saves }) =>
+    [...(saves ? ['save'] : []), 'restore'].map((operation) => ({
+      ...{ way, title, operation, seconds: [], facts: [] },
+    })),
+  );
+  const rowOf = ({ name }, operation) =>
+    rows.find((row) => row.way === name && row.operation === operation);
 
   async function save(way, round) {
     if (!way.save) return;
@@ -66,7 +66,7 @@ export async function measureWays(world, input, ways, { pairs, beforeDir, say })
 
   function note(row, round, { seconds, out }) {
     if (out.startsWith('{')) row.facts.push(JSON.parse(out));
-    if (round > 0) row.seconds.push(seconds);
+    row.seconds.push(seconds);
     say(`${input.name} ${row.operation} ${row.way} ${round}: ${seconds.toFixed(2)} s`);
   }
 
@@ -76,7 +76,7 @@ export async function measureWays(world, input, ways, { pairs, beforeDir, say })
       throw new Error(`${way.title} does not bring back ${input.name} as it was`);
   }
 
-  for (let round = 0; round <= pairs; round += 1) {
+  for (let round = 0; round < pairs; round += 1) {
     const turn = round % ways.length;
     const inTurn = [...ways.slice(turn), ...ways.slice(0, turn)];
     for (const way of inTurn) await save(way, round);
