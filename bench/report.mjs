@@ -12,7 +12,7 @@ function table(head, rows) {
 
 /** The results as Markdown. Ratios are medians of the ratios of each round. */
 export function report({ machine, pairs, copies = [], starts, startUp }) {
-  const facts = { ...machine, memoryBytes: undefined, memory: megabytes(machine.memoryBytes) };
+  const facts = { ...machine, memoryBytes: undefined, memory: megabytes(machine.memoryBytes ?? 0) };
   return [
     `Rounds: ${pairs}.`,
     '',

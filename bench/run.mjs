@@ -74,13 +74,10 @@ function howToMeasure(subject, input) {
   return [few, input === inputs.size.at(-1) ? { ...options, pairs: 1 } : options];
 }
 
-async function measure() {
+/** Adds to `results` what is whole, for a run that is ended early is not for nothing. */
+async function measure(results) {
   await using world = await openWorld(stop.signal, values);
-  const results = {
-    machine: await describeMachine(world, values),
-    pairs: options.pairs,
-    copies: [],
-  };
+  results.machine = await describeMachine(world, values);
   for (const subject of chosen) {
     for (const input of inputs[subject] ?? []) {
       say(`making ${input.title}`);
@@ -93,14 +90,14 @@ async function measure() {
     if (subject === 'starts') results.starts = await measureStarts(world, scale, options);
     if (subject === 'startup') results.startUp = await measureStartUp(world, options);
   }
-  return results;
 }
 
+const results = { machine: {}, pairs: options.pairs, copies: [] };
 try {
-  const results = await measure();
-  console.log(report(results));
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(results, undefined, 1)}\n`);
+  await measure(results);
 } catch (error) {
   console.error(stop.signal.aborted ? stop.signal.reason.message : error);
   process.exitCode = 1;
 }
+console.log(report(results));
+if (values.json) writeFileSync(values.json, `${JSON.stringify(results, undefined, 1)}\n`);
