@@ -93,11 +93,9 @@ export class TarFilter extends Transform {
       this.inputBytes += chunk.length;
       this.#onBytes?.(this.inputBytes);
       this.#reader.read(chunk);
-      // One piece for each chunk: three for each small file would cost more than all the rest.
-      const output = Buffer.concat(this.#output);
+      for (const part of this.#output) this.push(part);
       this.#output = [];
-      if (output.length > 0) done(null, output);
-      else done();
+      done();
     } catch (error) {
       done(error as Error);
     }
@@ -152,8 +150,15 @@ export class TarFilter extends Transform {
     }
   }
 
+  /** What is let through without a gap stays one piece of its chunk: neither many pieces, nor copies of them. */
   #emit(part: Buffer): void {
     this.#tarBytes += part.length;
-    this.#output.push(part);
+    const last = this.#output.at(-1);
+    if (last?.buffer === part.buffer && last.byteOffset + last.length === part.byteOffset) {
+      const joined = Buffer.from(part.buffer, last.byteOffset, last.length + part.length);
+      this.#output[this.#output.length - 1] = joined;
+    } else {
+      this.#output.push(part);
+    }
   }
 }

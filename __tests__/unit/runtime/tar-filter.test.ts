@@ -62,6 +62,13 @@ describe('what is let through', () => {
     });
   });
 
+  test('in one piece and uncopied, whatever is in a chunk', async () => {
+    const filtered = Readable.from([everything]).pipe(new TarFilter());
+    const pieces = (await filtered.toArray()) as Buffer[];
+    expect(pieces).toEqual([everything]);
+    expect(pieces[0]?.buffer === everything.buffer).toBe(true);
+  });
+
   test('so does what another program wrote', async () => {
     const tar = pack();
     tar.entry({ name: './', type: 'directory' });

@@ -1,0 +1,59 @@
+// One copy by the library, as a process of its own: copy.mjs save|restore pipe|archive
+// The environment says what: VOLUME, FILE, IMAGE, LABEL, SCRATCH; DIST is the folder of the built library.
+// Prints the memory that this process and zstd took at most, and the processor time of this process, as JSON.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { clearInterval, setInterval } from 'node:timers';
+import { pathToFileURL } from 'node:url';
+
+const [operation, method] = process.argv.slice(2);
+const { VOLUME, FILE, IMAGE, LABEL, SCRATCH, DIST } = process.env;
+const snapvol = await import(pathToFileURL(`${DIST}/index.js`).href);
+
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+
+/** The kernel keeps the highest value, so that to look now and then is enough. */
+let zstdBytes = 0;
+const watching = setInterval(() => {
+  for (const pid of readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ')) {
+    const kilobytes = /VmHWM:\s+(\d+)/.exec(statusOf(pid))?.[1] ?? 0;
+    zstdBytes = Math.max(zstdBytes, Number(kilobytes) * 1024);
+  }
+}, 50);
+
+function statusOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return ''; // it has just ended
+  }
+}
+
+const target = {
+  storage: { type: 'volume', source: VOLUME },
+  image: IMAGE,
+  labels: Object.fromEntries([LABEL.split('=')]),
+};
+const around = { log: snapvol.silentLog, tempDir: SCRATCH, cwd: SCRATCH, env: process.env };
+
+async function copy() {
+  await using composed = await snapvol.composeTools({ ...around, outputFd: 2 }, method);
+  const { copier } = composed.tools;
+  if (operation === 'save') {
+    const zstd3 = { kind: 'zstd', level: 3 };
+    const saved = await copier.save(target, FILE, zstd3, stop.signal);
+    writeFileSync(`${FILE}.json`, JSON.stringify({ ...saved, compression: 'zstd' }));
+  } else {
+    const expected = JSON.parse(readFileSync(`${FILE}.json`, 'utf8'));
+    await copier.restore(target, FILE, expected, 100e9, stop.signal);
+  }
+}
+
+await copy();
+clearInterval(watching);
+const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6;
+// The client of the engine keeps a connection.
+process.stdout.write(JSON.stringify({ rssBytes: maxRSS * 1024, zstdBytes, cpuSeconds }), () =>
+  process.exit(),
+);

@@ -1,0 +1,85 @@
+import { ratio } from './pairs.mjs';
+
+const at = (value, atLeast, what) => ({
+  what,
+  value,
+  wanted: `≥ ${atLeast}`,
+  holds: value >= atLeast,
+});
+const upTo = (value, atMost, what) => ({
+  what,
+  value,
+  wanted: `≤ ${atMost}`,
+  holds: value <= atMost,
+});
+
+/** What we want to be true, of the parts that were measured. */
+export function targets({ copies = [], starts, startUp }) {
+  return [
+    ...copies.flatMap(targetsOfCopies),
+    ...growth(copies.filter(({ name }) => name.startsWith('size-'))),
+    ...(starts ? targetsOfStarts(starts) : []),
+    ...(startUp ? targetsOfStartUp(startUp) : []),
+  ];
+}
+
+function targetsOfCopies({ name, title, rows }) {
+  const seconds = (way, operation) =>
+    rows.find((row) => row.way === way && row.operation === operation)?.seconds;
+  /** How many times as long as snapvol's pipe another way takes. */
+  const times = (operation, way) => {
+    const [ours, other] = [seconds('pipe', operation), seconds(way, operation)];
+    return ours && other ? ratio(ours, other) : undefined;
+  };
+  const rssBytes = Math.max(...rows.flatMap(({ facts }) => facts.map((each) => each.rssBytes)));
+  const found = [upTo(rssBytes / 1e6, 200, `${title}: memory of our process, MB`)];
+  const slower = (operation, limit) => {
+    const host = times(operation, 'host');
+    if (host)
+      found.push(upTo(1 / host, limit, `${title}: ${operation}, times the host's tar and zstd`));
+  };
+  const faster = (operation, limit) => {
+    const recipe = times(operation, 'recipe');
+    if (recipe)
+      found.push(at(recipe, limit, `${title}: ${operation}, times faster than the recipe`));
+  };
+  if (name.startsWith('postgres')) {
+    faster('save', 8);
+    slower('save', 1.25);
+    faster('restore', 2);
+    slower('restore', 1.15);
+  }
+  if (name.startsWith('files')) {
+    slower('save', 1.3);
+    slower('restore', 1.3);
+  }
+  return found;
+}
+
+/** Seconds for each GB, from the middle size to the largest. */
+function growth(sizes) {
+  if (sizes.length < 2) return [];
+  const [from, to] = sizes.toSorted((a, b) => a.diskBytes - b.diskBytes).slice(-2);
+  return ['save', 'restore'].map((operation) => {
+    const perByte = ({ rows, diskBytes }) => {
+      const row = rows.find((each) => each.way === 'pipe' && each.operation === operation);
+      return row.seconds.map((seconds) => seconds / diskBytes);
+    };
+    const value = ratio(perByte(from), perByte(to));
+    return upTo(value, 1.2, `${operation}: time for each byte, ${to.title} against ${from.title}`);
+  });
+}
+
+function targetsOfStarts({ rows, snapshotBytes }) {
+  const of = (way) => rows.find((row) => row.way === way);
+  const scratchBytes = Math.max(of('miss').scratchBytes, of('hit').scratchBytes);
+  return [
+    at(ratio(of('hit').seconds, of('seed').seconds), 3, 'seeding again, times a hit'),
+    upTo(scratchBytes / snapshotBytes, 1.01, 'scratch disk, times the compressed size'),
+  ];
+}
+
+const targetsOfStartUp = ({ rows: [node, ...others] }) =>
+  others.map(({ title, cpuMs }) =>
+    upTo(ratio(node.cpuMs, cpuMs), 3, `${title}: times bare Node's CPU`),
+  );
