@@ -243,7 +243,8 @@ export const commands: readonly Command[] = [
       {
         name: 'image',
         value: 'IMAGE',
-        about: "image of the helper container that copies (the snapshot's own)",
+        about:
+          "image of the helper container that copies (of who has the volume, else the snapshot's)",
       },
       ...flags('expect-digest', 'require-provenance', 'max-size', ...storeFlags, 'copy'),
       identity,
