@@ -5,6 +5,7 @@ import { Transform, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
+import { hashFile } from '../snapshot/bundle.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
 import { TarFilter, type TarSummary } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
@@ -109,7 +110,7 @@ export async function readArchive(
     sink.destroy();
     if (signal.aborted) throw error;
     // Wrong bytes can make any side stumble over them first, but they are what has to be told.
-    const sha256 = await sha256Of(file).catch(() => expected.sha256);
+    const sha256 = await hashFile(file, signal).catch(() => expected.sha256);
     if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
     throw error;
   }
@@ -146,12 +147,6 @@ async function readChecked(
   if (filter.inputBytes !== tarBytes) throw misfit('tar bytes', filter.inputBytes, tarBytes);
   if (summary.entries !== entries) throw misfit('entries', summary.entries, entries);
   return { root: summary.root, unpackedBytes: tarBytes + guard.holeBytes };
-}
-
-async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file, { highWaterMark: chunkBytes }), hash);
-  return hash.digest('hex');
 }
 
 /** Waits for the streams and the codec's process. The codec's own error tells more than the broken pipe it causes. */

@@ -135,14 +135,16 @@ export async function readSmall(dir: string, name: string): Promise<string> {
   return reading(name, () => readFile(join(dir, name), 'utf8'));
 }
 
-async function hashFile(
+/** sha256 of a whole file. `onRead` is told how many more bytes were read, often. */
+export async function hashFile(
   path: string,
   signal: AbortSignal,
-  onRead: (bytes: number) => void,
+  onRead: (bytes: number) => void = () => undefined,
 ): Promise<string> {
   const hash = createHash('sha256');
   // A cast: a stream without an encoding gives buffers.
-  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
+  const stream = createReadStream(path, { signal, highWaterMark: 1024 * 1024 });
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     hash.update(chunk);
     onRead(chunk.length);
   }

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 
 import { AppError } from '../errors.ts';
-import { readSmall } from '../snapshot/bundle.ts';
+import { hashFile, readSmall } from '../snapshot/bundle.ts';
 import { encryptedManifestName, encryptedSuffix, sumsFileName } from '../snapshot/manifest.ts';
 import { damaged, type Decrypt, type Encrypt } from './age.ts';
 import { decryptFile, encryptFile } from './age-file.ts';
@@ -43,7 +41,7 @@ export async function decryptBundle(
 ): Promise<void> {
   const sums = await readSums(dir);
   // All of them first: with a wrong byte in it, a header looks like one for somebody else.
-  for (const [name, sum] of sums) requireSum(name, sum, await hashOf(join(dir, name), signal));
+  for (const [name, sum] of sums) requireSum(name, sum, await hashFile(join(dir, name), signal));
   if (decrypt === undefined) throw locked(key);
   await rm(join(dir, sumsFileName)); // the bundle has another one, which is encrypted
   for (const name of sums.keys()) {
@@ -96,10 +94,4 @@ function requireSum(name: string, wanted: string | undefined, actual: string): v
 /** @throws `snapshot-corrupt` where SHA256SUMS has another sum for these bytes */
 export function requireSumIn(sums: string, name: string, bytes: Buffer): void {
   requireSum(name, parseSums(sums).get(name), createHash('sha256').update(bytes).digest('hex'));
-}
-
-async function hashOf(file: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash, { signal });
-  return hash.digest('hex');
 }
