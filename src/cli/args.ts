@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 
 import { AppError } from '../errors.ts';
-import { commandNames, commands, commonFlags, type Command, type Flag } from './commands.ts';
+import { commandNames, commands, type Command } from './commands.ts';
+import { commonFlags, type Flag } from './flags.ts';
 import { suggest } from './suggest.ts';
 
 /** What one command was given. */

@@ -1,16 +1,4 @@
-import type { InputName } from '../settings.ts';
-
-/** One flag, as help shows it and as the arguments are read. */
-export interface Flag {
-  readonly name: string;
-  /** One letter. */
-  readonly short?: string;
-  /** What stands for its value in help. Absent for a switch. */
-  readonly value?: string;
-  /** May be given several times: one line each. */
-  readonly repeatable?: true;
-  readonly about: string;
-}
+import { flags, identity, inputFlags, storeFlags, type Flag } from './flags.ts';
 
 export interface Argument {
   readonly name: string;
@@ -46,107 +34,6 @@ export const commandNames = [
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
-type FlagText = Omit<Flag, 'name'>;
-
-/** The inputs of `start`. Every command that takes one of them takes it from here. */
-const inputs: Readonly<Record<InputName, FlagText>> = {
-  image: { value: 'IMAGE', about: "image of the database, e.g. postgres:17 (the engine's)" },
-  engine: {
-    value: 'ENGINE',
-    about: 'kind of database, e.g. mysql; docs/engines.md has all (detected from the image)',
-  },
-  name: { value: 'NAME', about: 'the same as the argument NAME' },
-  seed: { value: 'SCRIPT', about: 'shell script that fills the empty database, run on a miss' },
-  init: { value: 'GLOB', repeatable: true, about: 'files for /docker-entrypoint-initdb.d' },
-  check: { value: 'SCRIPT', about: 'must exit 0 before a save and after a restore' },
-  'key-files': { value: 'GLOB', repeatable: true, about: 'files whose contents enter the key' },
-  key: { value: 'KEY', about: 'key of the snapshot (computed)' },
-  'restore-keys': {
-    value: 'PREFIX',
-    repeatable: true,
-    about: 'keys of a base snapshot that the seed is run on',
-  },
-  store: {
-    value: 'STORE',
-    about: 'file:DIR, actions-cache or artifact ($SNAPVOL_STORE, else ~/.local/share/snapvol)',
-  },
-  'retention-days': { value: 'DAYS', about: "artifact: how long it is kept (the repository's)" },
-  'store-timeout': {
-    value: 'TIME',
-    about: 'how long one look-up, load or save may take (10m; file:DIR 24 hours)',
-  },
-  'encrypt-to': {
-    value: 'RECIPIENT',
-    repeatable: true,
-    about: 'age recipient that a new snapshot is encrypted for ($SNAPVOL_PASSPHRASE: with that)',
-  },
-  save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
-  'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
-  'expect-digest': { value: 'SHA256', about: 'use no other snapshot than the one of this digest' },
-  'require-provenance': {
-    value: 'RULE',
-    repeatable: true,
-    about: 'use no snapshot that says otherwise, e.g. ref=refs/heads/main',
-  },
-  user: { value: 'USER', about: "user that the database is made with (the engine's)" },
-  password: { value: 'PASSWORD', about: "password of that user (the engine's)" },
-  database: { value: 'NAME', about: "database that is made (the engine's)" },
-  port: { value: 'PORT', about: "port on this machine, 0 for any free one (the database's own)" },
-  network: { value: 'NETWORK', about: 'Docker network to join' },
-  env: { value: 'NAME=VALUE', repeatable: true, about: 'environment of the container' },
-  args: { value: 'ARGS', repeatable: true, about: 'server arguments, e.g. "-c jit=off"' },
-  options: { value: 'OPTIONS', about: 'limits: "--memory 1g --shm-size 256m"' },
-  durability: { value: 'KIND', about: 'relaxed (no fsync while tests run) or full (relaxed)' },
-  'wait-timeout': { value: 'TIME', about: 'how long to wait until the database is ready (120)' },
-  'stop-timeout': { value: 'TIME', about: 'how long it may take to stop cleanly (60)' },
-  quiesce: { value: 'HOW', about: 'before a copy: stop, pause or none (stop)' },
-  'before-copy': { value: 'SCRIPT', about: 'run before a copy with --quiesce none' },
-  'after-copy': { value: 'SCRIPT', about: 'run after it, whatever happened' },
-  'volumes-extra': {
-    value: 'NAME:/PATH',
-    repeatable: true,
-    about: 'more volumes for the same snapshot',
-  },
-  compression: { value: 'KIND', about: 'zstd:1 (quick) to zstd:19 (small), or none (zstd:3)' },
-  'data-path': {
-    value: '/PATH',
-    about: "generic, presets: where the data lies (the image's VOLUME)",
-  },
-  'container-port': {
-    value: 'PORT',
-    about: "generic, presets: port in the container (the image's EXPOSE)",
-  },
-  'ready-command': {
-    value: 'COMMAND',
-    about: 'generic, presets: exits 0 in the container when it serves',
-  },
-  url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
-  copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
-  'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
-};
-
-const storeFlags = ['store', 'store-timeout'] as const;
-
-function flags(...names: readonly InputName[]): Flag[] {
-  return names.map((name) => ({ name, ...inputs[name] }));
-}
-
-/** Taken by every command that reads snapshots. It is no input: those are no secrets. */
-const identity: Flag = {
-  name: 'identity',
-  value: 'FILE',
-  repeatable: true,
-  about: 'age identity that opens what is encrypted ($SNAPVOL_IDENTITY, $SNAPVOL_PASSPHRASE)',
-};
-
-/** Taken by every command. */
-export const commonFlags: readonly Flag[] = [
-  { name: 'json', about: 'print one JSON document on stdout, errors too' },
-  { name: 'quiet', short: 'q', about: 'only warnings and errors beside the result' },
-  { name: 'verbose', short: 'v', about: 'also what only matters when something is wrong' },
-  { name: 'help', short: 'h', about: 'print this' },
-];
-
 const key = { name: 'KEY', required: true };
 const prefix =
   'KEY may also be a name, which stands for its newest snapshot, or the beginning of a key that no other key has.';
@@ -159,8 +46,7 @@ export const commands: readonly Command[] = [
     notes:
       'Prints the URL on stdout, password included, and nothing else. NAME is how "stop" and "save" find the ' +
       "database again; without it, it is the engine's.",
-    // A cast: the keys of a record over InputName.
-    flags: [...flags(...(Object.keys(inputs) as InputName[])), identity],
+    flags: [...inputFlags, identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
     --key-files 'db/**' --seed 'psql -f db/schema.sql -f db/rows.sql'`,
   },

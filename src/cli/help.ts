@@ -1,4 +1,5 @@
-import { commands, commonFlags, type Command, type Flag } from './commands.ts';
+import { commands, type Command } from './commands.ts';
+import { commonFlags, type Flag } from './flags.ts';
 
 const width = 100;
 

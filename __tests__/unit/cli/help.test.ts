@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
 import { parseArguments } from '../../../src/cli/args.ts';
-import { commandNames, commands, commonFlags } from '../../../src/cli/commands.ts';
+import { commandNames, commands } from '../../../src/cli/commands.ts';
+import { commonFlags } from '../../../src/cli/flags.ts';
 import { exitCodes } from '../../../src/cli/exit-codes.ts';
 import { commandHelp, generalHelp } from '../../../src/cli/help.ts';
 
