@@ -22,7 +22,8 @@ export type { Log, Progress } from './log.ts';
 export { version } from './version.ts';
 
 export { inputNames, parseSettings } from './settings.ts';
-export type { CopySettings, InputName, RawInputs, Settings, SettingsContext } from './settings.ts';
+export type { CopySettings, InputName, RawInputs, Settings } from './settings.ts';
+export type { SettingsContext } from './store-settings.ts';
 export { parseStore, type StoreLocation } from './stores/location.ts';
 
 export {

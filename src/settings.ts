@@ -1,12 +1,8 @@
-import { join } from 'node:path';
-
 import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
-import { AppError, messageOf } from './errors.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
-  ageRecipients,
   databaseName,
   digestText,
   durationMs,
@@ -20,7 +16,6 @@ import {
   parseOptions,
   portNumber,
   provenanceRules,
-  retentionDays,
   splitWords,
   storageBytes,
   text,
@@ -31,7 +26,9 @@ import {
 import type { Acceptance } from './snapshot/acceptance.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
 import { defaultMaxBytes } from './snapshot/max-size.ts';
-import { artifactStoreName, parseStore, type StoreLocation } from './stores/location.ts';
+import { invalidSettings, readerOf, type Reader } from './settings-reader.ts';
+import { readStore, type SettingsContext } from './store-settings.ts';
+import type { StoreLocation } from './stores/location.ts';
 
 export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
 export type { ExtraVolume } from './setting-values.ts';
@@ -127,15 +124,6 @@ export interface Settings extends CopySettings {
   readonly extraVolumes: readonly ExtraVolume[];
   /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
   readonly maxBytes: number;
-}
-
-export interface SettingsContext {
-  /** Where `store` is not given. */
-  readonly defaultStore: string;
-  /** Of GitHub's API. Only whether there is one matters here: a secret is no part of settings. */
-  readonly token?: string | undefined;
-  /** OWNER/NAME of the job's. Folders of a host may be shared: each repository then has its own in them. */
-  readonly repository?: string | undefined;
 }
 
 /**
@@ -268,85 +256,4 @@ export function readAcceptance({ read }: Reader): Acceptance {
     digest: read('expect-digest', digestText, undefined),
     provenance: read('require-provenance', provenanceRules, []),
   };
-}
-
-function readStore(reader: Reader, context: SettingsContext): StoreLocation {
-  const store = readLocation(reader, context);
-  const encryptTo = reader.read('encrypt-to', ageRecipients, undefined);
-  return encryptTo === undefined ? store : { ...store, encryptTo };
-}
-
-function readLocation(
-  { read, problems }: Reader,
-  { defaultStore, token, repository }: SettingsContext,
-): StoreLocation {
-  const given = read('store', parseStore, parseStore(defaultStore));
-  const timeoutMs = read('store-timeout', durationMs, undefined);
-  const store: StoreLocation = {
-    ...(given.kind === 'file' ? ofRepository(given, repository, problems) : given),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-  };
-  const days = read('retention-days', retentionDays, undefined);
-  if (store.kind !== 'artifact') {
-    if (days !== undefined) problems.push('retention-days: only the store artifact has it');
-    return store;
-  }
-  if (store.from.kind !== 'this-run' && token === undefined) {
-    problems.push(
-      `token: the store ${artifactStoreName(store.from)} reads other runs, and needs a token with "actions: read" (in the command line, GITHUB_TOKEN)`,
-    );
-  }
-  return days === undefined ? store : { ...store, retentionDays: days };
-}
-
-function ofRepository(
-  store: StoreLocation & { readonly kind: 'file' },
-  repository: string | undefined,
-  problems: string[],
-): StoreLocation {
-  if (repository === undefined) return store;
-  // As GitHub has its names: each is one segment of a path, and leads nowhere else.
-  if (/^[\w-]+\/(?!\.{1,2}$)[\w.-]+$/.test(repository)) {
-    return { ...store, dir: join(store.dir, repository) };
-  }
-  problems.push(`store: GITHUB_REPOSITORY is "${repository}", and not OWNER/NAME`);
-  return store;
-}
-
-export type Reader = ReturnType<typeof readerOf>;
-
-/** Reads inputs one by one; what is wrong with them is noted in `problems`. */
-export function readerOf(raw: Readonly<Partial<Record<string, string>>>) {
-  const problems: string[] = [];
-
-  /** The parsed input, or `fallback` when it is not given or cannot be read (the problem is noted). */
-  function read<T, F>(name: string, parse: (text: string) => T, fallback: F): T | F {
-    const text = raw[name]?.trim() ?? '';
-    if (text === '') return fallback;
-    return attempt(
-      () => parse(text),
-      fallback,
-      (problem) => `${name}: ${problem}`,
-    );
-  }
-  function attempt<T, F>(work: () => T, fallback: F, describe: (problem: string) => string): T | F {
-    try {
-      return work();
-    } catch (error) {
-      const hint = error instanceof AppError && error.hint !== undefined ? `. ${error.hint}` : '';
-      problems.push(describe(messageOf(error) + hint));
-      return fallback;
-    }
-  }
-  return { problems, read, attempt };
-}
-
-export function invalidSettings(problems: readonly string[]): AppError {
-  return new AppError(
-    'invalid-settings',
-    problems.length === 1
-      ? (problems[0] ?? '')
-      : `${problems.length} settings are wrong: ${problems.join('; ')}`,
-    { details: problems },
-  );
 }

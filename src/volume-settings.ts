@@ -1,13 +1,8 @@
 import { resolve } from 'node:path';
 
-import {
-  invalidSettings,
-  readAcceptance,
-  readCopySettings,
-  readerOf,
-  type CopySettings,
-  type SettingsContext,
-} from './settings.ts';
+import { readAcceptance, readCopySettings, type CopySettings } from './settings.ts';
+import { invalidSettings, readerOf } from './settings-reader.ts';
+import type { SettingsContext } from './store-settings.ts';
 import type { Acceptance } from './snapshot/acceptance.ts';
 import {
   databaseName,

@@ -14,11 +14,13 @@ const edge = [
   'base',
   'snapshot',
   'settings',
+  'store-settings',
   'volume-settings',
   'compose',
   'usecases',
   ...interfaces,
 ];
+const settingParts = ['setting-values', 'settings-reader', 'store-settings'];
 const allowed: Readonly<Record<string, readonly string[]>> = {
   base: ['base'],
   snapshot: ['base', 'snapshot'],
@@ -28,8 +30,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: ['base', 'snapshot', 'runtime', 'runtime:interface'],
   stores: ['base', 'snapshot', 'stores', 'stores:interface'],
   engines: ['base', 'snapshot', 'engines', ...interfaces],
-  settings: ['base', 'snapshot', 'engines:table', 'setting-values', ...interfaces],
-  'volume-settings': ['base', 'snapshot', 'settings', 'setting-values', ...interfaces],
+  settings: ['base', 'snapshot', 'engines:table', ...settingParts, ...interfaces],
+  'volume-settings': ['base', 'snapshot', 'settings', ...settingParts, ...interfaces],
+  'store-settings': ['base', 'snapshot', ...settingParts, ...interfaces],
+  'settings-reader': ['base'],
   'setting-values': ['base', 'snapshot', ...interfaces],
   'engines:table': ['base', 'snapshot', 'engines', ...interfaces],
   usecases: ['base', 'snapshot', 'settings', 'usecases', ...interfaces],
