@@ -53,7 +53,8 @@ export type {
 } from './stores/store.ts';
 
 export { start } from './usecases/start.ts';
-export type { SaveOutcome, Seconds, StartReport } from './usecases/report.ts';
+export type { SaveOutcome, StartReport } from './usecases/report.ts';
+export type { Phase, PhaseName, Seconds } from './usecases/phases.ts';
 export { requireNameFree } from './usecases/started.ts';
 export { stop } from './usecases/stop.ts';
 export type { Removed } from './usecases/remove.ts';

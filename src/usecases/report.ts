@@ -1,5 +1,6 @@
 import type { Endpoint } from '../engines/engine.ts';
 import type { KeyParts } from '../snapshot/key.ts';
+import type { Phase, Seconds } from './phases.ts';
 
 /** What became of saving. `skipped` and `failed` say why. */
 export type SaveOutcome =
@@ -25,22 +26,6 @@ export interface StartReport {
   readonly url: string;
   readonly snapshot: { readonly digest: string; readonly sizeBytes: number } | undefined;
   readonly save: SaveOutcome;
+  readonly phases: readonly Phase[];
   readonly seconds: Seconds;
-}
-
-/** Seconds per phase; a phase that did not happen is absent. */
-export interface Seconds {
-  /** Looking the snapshot up and loading it. */
-  search?: number;
-  /** From the bundle to a filled, verified volume. */
-  restore?: number;
-  /** From creating the container to the first true answer (init files included on a miss). */
-  ready?: number;
-  seed?: number;
-  check?: number;
-  /** Stopping, copying, starting again. */
-  snapshot?: number;
-  /** Carrying the bundle to the store. */
-  save?: number;
-  total?: number;
 }

@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises';
 
-import { secondsSince } from '../clock.ts';
 import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import { runLabels } from '../runtime/labels.ts';
@@ -13,31 +12,19 @@ import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
-import type { Seconds, StartReport } from './report.ts';
+import type { Phases } from './phases.ts';
+import type { StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import { restoreVolumes } from './fill.ts';
 
-/** One `start`: what is given, what was decided, and how long each phase took. */
+/** One `start`: what is given, and what was decided. */
 export interface Run {
   readonly tools: StoreTools;
   readonly settings: Settings;
   readonly who: RunIdentity;
   readonly plan: Plan;
-  readonly seconds: Seconds;
+  readonly phases: Phases;
   readonly signal: AbortSignal;
-}
-
-export async function timed<T>(
-  { seconds, tools }: Run,
-  phase: keyof Seconds,
-  work: () => Promise<T>,
-): Promise<T> {
-  const startMs = tools.clock.monotonicMs();
-  try {
-    return await work();
-  } finally {
-    seconds[phase] = secondsSince(tools.clock, startMs);
-  }
 }
 
 /** A free port may be taken by somebody else before it is used: how many are tried. */
@@ -70,18 +57,18 @@ export async function serve(
  * @throws `container-unhealthy` also for a server that holds nothing of what it should
  */
 export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Database> {
-  const { tools, plan, settings, signal } = run;
+  const { tools, plan, settings, phases, signal } = run;
   const { reference } = plan.image;
   const upgrade = upgradeOf(bundle.manifest, plan.target);
   if (upgrade !== undefined) tools.log.info(`the server will upgrade the data: ${upgrade}`);
-  await timed(run, 'restore', () =>
+  await phases.timed('restore', () =>
     tools.log.group('Restore', () =>
       restoreVolumes(tools, bundle, plan.volumes, reference, settings.maxBytes, signal),
     ),
   );
   // A restored bundle is only a second copy on a disk that may be small.
   await rm(bundle.dir, { recursive: true });
-  const database = await timed(run, 'ready', () => serve(run, { initialise: false }));
+  const database = await phases.timed('ready', () => serve(run, { initialise: false }));
   await requireItems(run, database, bundle.manifest.engine.items);
   return database;
 }
@@ -113,10 +100,10 @@ export async function requireItems(
 
 /** The user's check, where there is one. @throws `check-failed` */
 export async function check(run: Run, database: Database): Promise<void> {
-  const { tools, settings, signal } = run;
+  const { tools, settings, phases, signal } = run;
   const script = settings.check;
   if (script === undefined) return;
-  await timed(run, 'check', () =>
+  await phases.timed('check', () =>
     tools.log.group('Check', () =>
       runUserScript(tools, 'check', script, scriptEnv(database), database.id, signal),
     ),
@@ -134,12 +121,12 @@ const unusable: ReadonlySet<AppError['code']> = new Set([
 
 /** After a failed try with a snapshot: removes what was made, and returns why it is no good. Other errors go on. */
 export async function discard(run: Run, what: string, error: unknown): Promise<AppError> {
-  const { tools, who, seconds, signal } = run;
+  const { tools, who, phases, signal } = run;
   signal.throwIfAborted();
   if (!(error instanceof AppError) || !unusable.has(error.code)) throw error;
   warn(run, `${what} cannot be used`, error);
   await removeMade(tools.runtime, runLabels(who.owner.run));
-  delete seconds.restore; // in vain
+  phases.forget('restore'); // in vain
   return error;
 }
 
@@ -149,7 +136,7 @@ export function warn({ tools }: Run, what: string, error: AppError): void {
 }
 
 export function reportOf(
-  { tools, settings, plan, who, seconds }: Run,
+  { tools, settings, plan, who, phases }: Run,
   { id, endpoint }: Database,
   facts: Pick<StartReport, 'outcome' | 'missReason' | 'matchedKey' | 'snapshot' | 'save'>,
 ): StartReport {
@@ -167,6 +154,7 @@ export function reportOf(
     volume: plan.volumes[0]?.volume ?? '',
     endpoint,
     url,
-    seconds,
+    phases: phases.list(),
+    seconds: phases.seconds(),
   };
 }

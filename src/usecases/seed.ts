@@ -1,4 +1,3 @@
-import { secondsSince } from '../clock.ts';
 import { AppError, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
@@ -14,7 +13,6 @@ import {
   requireItems,
   serve,
   serveRestored,
-  timed,
   warn,
   type Run,
 } from './run.ts';
@@ -64,21 +62,19 @@ interface Seeded {
 }
 
 async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined): Promise<Seeded> {
-  const { tools, settings, seconds, signal } = run;
+  const { tools, settings, phases, signal } = run;
   const fromBase = base && (await tryBase(run, base));
   const { database, baseKey } = fromBase ?? { database: await serveEmpty(run) };
   const script = settings.seed;
-  const startMs = tools.clock.monotonicMs();
   if (script !== undefined) {
     const env = {
       ...scriptEnv(database),
       ...(baseKey !== undefined && { SNAPVOL_BASE_KEY: baseKey }),
     };
-    await tools.log.group('Seed', () =>
-      runUserScript(tools, 'seed', script, env, database.id, signal),
+    await phases.timed('seed', () =>
+      tools.log.group('Seed', () => runUserScript(tools, 'seed', script, env, database.id, signal)),
     );
   }
-  seconds.seed = secondsSince(tools.clock, startMs);
   await check(run, database);
   return { database, baseKey };
 }
@@ -95,12 +91,12 @@ async function tryBase(run: Run, base: Bundle<DatabaseManifest>): Promise<Seeded
 }
 
 async function serveEmpty(run: Run): Promise<Database> {
-  const { tools, plan, seconds } = run;
+  const { tools, plan, phases } = run;
   // Without the signal: an aborted request may leave what is looked for before it is there.
   for (const { volume, labels } of plan.volumes) await tools.runtime.createVolume(volume, labels);
   tools.log.info(`starting an empty database (${plan.image.reference})`);
-  const database = await timed(run, 'ready', () => serve(run, { initialise: true }));
-  tools.log.info(`ready in ${seconds.ready ?? 0} s`);
+  const database = await phases.timed('ready', () => serve(run, { initialise: true }));
+  tools.log.info(`ready in ${phases.seconds().ready ?? 0} s`);
   return database;
 }
 
@@ -118,8 +114,8 @@ interface Taken {
  * same volumes and port. A snapshot that must not be made is an error as a value: there is a way on without it.
  */
 function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
-  const { tools, settings, plan, who, seconds, signal } = run;
-  const facts = { provenance: who.provenance, seedSeconds: seconds.seed ?? null };
+  const { tools, settings, plan, who, phases, signal } = run;
+  const facts = { provenance: who.provenance, seedSeconds: phases.seconds().seed ?? 0 };
   const take = async (): Promise<Taken> => {
     const bundle = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
       (error: unknown) => {
@@ -144,7 +140,7 @@ function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
     }
     return { bundle, restarted };
   };
-  return timed(run, 'snapshot', () => tools.log.group('Snapshot', take));
+  return phases.timed('snapshot', () => tools.log.group('Snapshot', take));
 }
 
 function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): string | undefined {
@@ -166,9 +162,9 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
 }
 
 async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
-  const { tools, plan, signal } = run;
+  const { tools, plan, phases, signal } = run;
   try {
-    const kind = await timed(run, 'save', () =>
+    const kind = await phases.timed('save', () =>
       tools.log.group(`Save (${tools.store.name})`, () =>
         tools.store.save(plan.key, bundle.dir, signal),
       ),

@@ -1,4 +1,3 @@
-import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
@@ -6,10 +5,11 @@ import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { explainMiss } from './explain.ts';
+import { measurePhases, type Phases } from './phases.ts';
 import { makePlan } from './plan.ts';
 import { forgetStarting, removeRun } from './remove.ts';
 import type { StartReport } from './report.ts';
-import { check, discard, reportOf, serveRestored, timed, type Run } from './run.ts';
+import { check, discard, reportOf, serveRestored, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { keyHolderAfter, searchSnapshot, type Miss } from './search.ts';
 import { requireNameFree } from './started.ts';
@@ -27,7 +27,7 @@ export async function start(
   signal: AbortSignal,
 ): Promise<StartReport> {
   const { runtime, log, clock } = tools;
-  const startMs = clock.monotonicMs();
+  const phases = measurePhases(clock);
   const { owner } = who;
   const { password } = settings.credentials;
   // Masking a default such as "postgres" would only make every log unreadable.
@@ -41,10 +41,9 @@ export async function start(
   try {
     // Only now: one of this name may have been started a moment ago, and its note be gone.
     if (who.uniqueName) await requireNameFree(runtime, owner, signal);
-    const run = await prepare(tools, settings, who, signal);
+    const run = await prepare(tools, settings, who, phases, signal);
     const report = await restoreOrSeed(run);
     await forgetStarting(runtime, runLabels(owner.run));
-    run.seconds.total = secondsSince(clock, startMs);
     return report;
   } catch (error) {
     await cleanUp(tools, owner.run);
@@ -57,24 +56,27 @@ async function prepare(
   tools: StoreTools,
   settings: Settings,
   who: RunIdentity,
+  phases: Phases,
   signal: AbortSignal,
 ): Promise<Run> {
   const { runtime, log } = tools;
-  const image = await runtime.ensureImage(settings.image, signal, () => {
-    log.info(`pulling ${settings.image}`);
-  });
+  const image = await phases.timed('image', () =>
+    runtime.ensureImage(settings.image, signal, () => {
+      log.info(`pulling ${settings.image}`);
+    }),
+  );
   const plan = await makePlan(settings, image, who);
   await log.group(`Key ${plan.key}`, () => {
     for (const { name, value } of plan.keyParts) log.info(`${name}: ${value}`);
     return Promise.resolve();
   });
-  return { tools, settings, who, plan, seconds: {}, signal };
+  return { tools, settings, who, plan, phases, signal };
 }
 
 async function restoreOrSeed(run: Run): Promise<StartReport> {
-  const { tools, settings, plan, signal } = run;
+  const { tools, settings, plan, phases, signal } = run;
   const { log, store } = tools;
-  const search = await timed(run, 'search', () =>
+  const search = await phases.timed('search', () =>
     log.group(`Look for a snapshot (${store.name})`, () =>
       searchSnapshot(
         tools,

@@ -21,6 +21,7 @@ const report: StartReport = {
   url: 'postgresql://app:pass@127.0.0.1:5432/shop',
   snapshot: { digest: 'd', sizeBytes: 9 },
   save: { kind: 'skipped', reason: 'it was restored' },
+  phases: [],
   seconds: { total: 2 },
 };
 
