@@ -118,7 +118,12 @@ const layers = [
   },
   {
     files: ['src/bundle.ts'],
-    may: ['index.ts', 'action/(entry|save|restore).ts', 'cli/main.ts'],
+    may: [
+      'index.ts',
+      'action/(entry|save|restore).ts',
+      'cli/main.ts',
+      'runtime/tar-sieve-program.ts',
+    ],
     why: 'bundle.ts only joins the entries.',
   },
 ];

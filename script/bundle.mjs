@@ -58,6 +58,7 @@ const files = new Map([
   ['post.js', stub("The action's post phase", 'runAction', "'post'")],
   ['save.js', stub('The sub-action save/', 'runSubAction', "'save'")],
   ['restore.js', stub('The sub-action restore/', 'runSubAction', "'restore'")],
+  ['tar-sieve-program.js', stub('The process that looks at tar streams', 'runTarSieve', '')],
   ['cli.js', `#!/usr/bin/env node\n${stub('The command-line tool', 'runCli', '')}`],
   ['package.json', `${JSON.stringify({ type: 'module' })}\n`],
   ['licenses.txt', licences(modules)],

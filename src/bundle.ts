@@ -18,6 +18,11 @@ export async function runAction(phase: 'main' | 'post'): Promise<void> {
   await entry[phase]();
 }
 
+/** Runs the program that looks at tar streams, with the descriptors of this process. */
+export async function runTarSieve(): Promise<void> {
+  await import('./runtime/tar-sieve-program.ts');
+}
+
 /** Runs the command-line tool with the arguments of this process. */
 export async function runCli(): Promise<void> {
   const { main } = await import('./cli/main.ts');

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -100,7 +100,8 @@ describe('without any guard nothing leads out of the volume', () => {
     const last = tarEntry('./last', 'reached');
     const stream = Buffer.concat([...parts, last, tarEnd]);
     await using helper = await startPipeHelper(runtime, scratchDir, target, 'restore', signal);
-    const copied = helper.watch(pipeline(Readable.from([stream]), helper.input.stream));
+    const input = createWriteStream('', { fd: helper.data.take() });
+    const copied = helper.watch(pipeline(Readable.from([stream]), input));
     await expect(copied).rejects.toMatchObject({ code: 'copy-failed' });
     expect(await readTree(bench.volumes, volume)).toMatchObject({ './last': { kind: 'f' } });
   });

@@ -51,7 +51,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   action: [...edge, 'action'],
   cli: [...edge, 'setting-values', 'cli'],
   index: edge,
-  bundle: ['index', 'action', 'cli'],
+  program: ['base', 'runtime'],
+  bundle: ['index', 'action', 'cli', 'program'],
 };
 
 const interfaceFiles = [
@@ -136,6 +137,7 @@ const baseFiles = [
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return 'base';
   if (file === 'engines/index.ts') return 'engines:table';
+  if (file.endsWith('-program.ts')) return 'program';
   const [name = ''] = file.replace(/\.ts$/, '').split('/');
   return interfaceFiles.includes(file) ? `${name}:interface` : name;
 }

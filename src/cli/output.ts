@@ -60,7 +60,7 @@ export function startLines(report: StartReport): string[] {
   }[save.kind];
   const login = `${user === '' ? '' : `, user ${user}`}${database === '' ? '' : `, database ${database}`}`;
   return [
-    `${name}: ${how}${saved}, in ${seconds.total ?? 0} s`,
+    `${name}: ${how}${saved}, in ${seconds.total} s`,
     `  serves at ${host}:${port}${login}`,
     `  look inside: docker exec -it ${container.slice(0, 12)} sh`,
     `  remove it:   snapvol stop ${name}`,

@@ -4,11 +4,13 @@ import { open, rm, stat } from 'node:fs/promises';
 import { Transform, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import { hashFile } from '../snapshot/bundle.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
-import { TarFilter, type TarSummary } from './tar-filter.ts';
+import { BrokenOff, damaged, describeStreamError, isCorrupt } from './stream-errors.ts';
+import { TarFilter } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
+import type { TarSummary } from './tar-sieve.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -16,15 +18,14 @@ const chunkBytes = 1024 * 1024;
 /** Where a copy reports how far it is, in bytes of the tar stream. */
 export type OnBytes = (tarBytes: number) => void;
 
-/** The other side of the stream gave up in the middle. Its own error, where there is one, tells more. */
-export class BrokenOff extends Error {
-  override readonly name = 'BrokenOff';
-}
-
 /** Hashes and counts what passes. */
 export class Meter extends Transform {
   readonly #hash = createHash('sha256');
   bytes = 0;
+
+  constructor() {
+    super({ highWaterMark: chunkBytes });
+  }
 
   override _transform(
     chunk: Buffer,
@@ -61,28 +62,46 @@ export async function writeArchive(
   onBytes?: OnBytes,
   guard?: TarGuard,
 ): Promise<Omit<SavedArchive, 'method'>> {
-  const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
-    tar.destroy();
-    throw describeStreamError(error, file);
-  });
-  try {
-    const target = handle.createWriteStream({ highWaterMark: chunkBytes });
+  const create = createArchive(file, async (target) => {
     const filter = new TarFilter({ onBytes, ...(guard && { guard }) });
-    const meter = new Meter({ highWaterMark: chunkBytes });
+    const meter = new Meter();
     const codec = compressor(compression, zstd);
     await settled(
       codec,
       file,
       pipeline([tar, filter, ...codec.streams, meter, target], { signal }),
     );
-    const { tarBytes, entries, features, notes, contents } = filter.summary;
-    const sha256 = meter.sha256();
-    return { archiveBytes: meter.bytes, sha256, tarBytes, entries, features, notes, contents };
+    return savedAs(meter, filter.summary);
+  });
+  return create.catch((error: unknown) => {
+    tar.destroy();
+    throw error;
+  });
+}
+
+/** Creates the file, which `work` fills. After a failure it is gone. What no part of snapvol has read cannot be corrupt. */
+export async function createArchive<T>(
+  file: string,
+  work: (target: Writable) => Promise<T>,
+): Promise<T> {
+  const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
+    throw describeStreamError(error, file);
+  });
+  try {
+    return await work(handle.createWriteStream({ highWaterMark: chunkBytes }));
   } catch (error) {
     await rm(file, { force: true });
     // Nothing was stored yet that could be corrupt: it is the writer of this stream that failed.
     throw isCorrupt(error) ? new BrokenOff(messageOf(error), { cause: error }) : error;
   }
+}
+
+export function savedAs(
+  meter: Meter,
+  { tarBytes, entries, features, notes, contents }: Omit<TarSummary, 'root'>,
+): Omit<SavedArchive, 'method'> {
+  const archived = { archiveBytes: meter.bytes, sha256: meter.sha256() };
+  return { ...archived, tarBytes, entries, features, notes, contents };
 }
 
 /**
@@ -100,14 +119,41 @@ export async function readArchive(
   signal: AbortSignal,
   onBytes?: OnBytes,
 ): Promise<ReadArchive> {
+  const { entries, tarBytes } = expected;
+  const read = openArchive(file, expected, signal, async (source) => {
+    const guard = new TarGuard({ entries, tarBytes, unpackedBytes: maxBytes });
+    const filter = new TarFilter({ guard, leavesOut: false, onBytes });
+    const meter = new Meter();
+    const codec = decompressor(expected.compression, zstd);
+    await settled(
+      codec,
+      file,
+      pipeline([source, meter, ...codec.streams, filter, sink], { signal }),
+    );
+    const { summary, inputBytes } = filter;
+    requireExpected(expected, meter, inputBytes, summary);
+    return { root: summary.root, unpackedBytes: tarBytes + guard.holeBytes };
+  });
+  return read.catch((error: unknown) => {
+    sink.destroy();
+    throw error;
+  });
+}
+
+/** Reads the file. @throws `snapshot-corrupt` where it is not the expected one, whatever `work` throws; what that throws */
+export async function openArchive<T>(
+  file: string,
+  expected: ExpectedArchive,
+  signal: AbortSignal,
+  work: (source: Readable) => Promise<T>,
+): Promise<T> {
   try {
     const { size } = await stat(file).catch((error: unknown) => {
       throw damaged(`its file ${file} is missing`, error);
     });
     if (size !== expected.archiveBytes) throw misfit('bytes', size, expected.archiveBytes);
-    return await readChecked(file, expected, maxBytes, sink, zstd, signal, onBytes);
+    return await work(createReadStream(file, { highWaterMark: chunkBytes }));
   } catch (error) {
-    sink.destroy();
     if (signal.aborted) throw error;
     // Wrong bytes can make any side stumble over them first, but they are what has to be told.
     const sha256 = await hashFile(file, signal).catch(() => expected.sha256);
@@ -116,37 +162,18 @@ export async function readArchive(
   }
 }
 
-async function readChecked(
-  file: string,
+/** @throws `snapshot-corrupt` */
+export function requireExpected(
   expected: ExpectedArchive,
-  maxBytes: number,
-  sink: Writable,
-  zstd: string | undefined,
-  signal: AbortSignal,
-  onBytes?: OnBytes,
-): Promise<ReadArchive> {
-  const { entries, tarBytes } = expected;
-  const guard = new TarGuard({ entries, tarBytes, unpackedBytes: maxBytes });
-  const filter = new TarFilter({
-    guard,
-    leavesOut: false,
-    onBytes(bytes) {
-      // Not only at the end: a small archive can unpack to more than any disk holds.
-      if (bytes > tarBytes) throw damaged(`it unpacks to more than its manifest says`);
-      onBytes?.(bytes);
-    },
-  });
-  const meter = new Meter({ highWaterMark: chunkBytes });
-  const source = createReadStream(file, { highWaterMark: chunkBytes });
-  const codec = decompressor(expected.compression, zstd);
-  await settled(codec, file, pipeline([source, meter, ...codec.streams, filter, sink], { signal }));
-
-  const { summary } = filter;
+  meter: Meter,
+  inputBytes: number,
+  summary: Pick<TarSummary, 'entries'>,
+): void {
+  const { tarBytes, entries } = expected;
   const sha256 = meter.sha256();
   if (sha256 !== expected.sha256) throw misfit('sha256', sha256, expected.sha256);
-  if (filter.inputBytes !== tarBytes) throw misfit('tar bytes', filter.inputBytes, tarBytes);
+  if (inputBytes !== tarBytes) throw misfit('tar bytes', inputBytes, tarBytes);
   if (summary.entries !== entries) throw misfit('entries', summary.entries, entries);
-  return { root: summary.root, unpackedBytes: tarBytes + guard.holeBytes };
 }
 
 /** Waits for the streams and the codec's process. The codec's own error tells more than the broken pipe it causes. */
@@ -159,34 +186,6 @@ export async function settled(codec: Codec, file: string, streams: Promise<void>
   throw errors.find((error) => error instanceof AppError) ?? describeStreamError(errors[0], file);
 }
 
-function describeStreamError(error: unknown, file: string): Error {
-  const code = systemCodeOf(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new AppError('copy-failed', `the disk is full while writing ${file}`, {
-      cause: error,
-      hint: 'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk',
-    });
-  }
-  // Node's own decompressors name their errors so; Z_BUF_ERROR is an end in the middle.
-  if (code?.startsWith('ZSTD_') || code?.startsWith('Z_'))
-    return damaged('it does not decompress', error);
-  if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
-    return new BrokenOff('the stream broke off in the middle', { cause: error });
-  }
-  const translated = toAppError(error);
-  return translated.code === 'internal'
-    ? new AppError('copy-failed', `copying stopped: ${translated.message}`, { cause: error })
-    : translated;
-}
-
-function damaged(problem: string, cause?: unknown): AppError {
-  return new AppError('snapshot-corrupt', `the archive is damaged: ${problem}`, { cause });
-}
-
 function misfit(what: string, actual: string | number, expected: string | number): AppError {
   return damaged(`${what}: ${actual}, its manifest says ${expected}`);
-}
-
-function isCorrupt(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'snapshot-corrupt';
 }

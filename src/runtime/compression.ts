@@ -1,10 +1,13 @@
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { Duplex, Transform } from 'node:stream';
+import { Duplex, Transform, type Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { constants as zlib, createZstdCompress, createZstdDecompress } from 'node:zlib';
 
-import { AppError } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
+import { BrokenOff } from './stream-errors.ts';
 import type { Compression } from './volume-copier.ts';
 
 const evenChunkBytes = 256 * 1024;
@@ -32,10 +35,14 @@ export async function findZstd(path: string): Promise<string | undefined> {
   return undefined;
 }
 
+/** Arguments of the program: from its input to its output, on all cores. */
+export const compressing = (level: number): string[] => ['-q', '-c', '-T0', `-${level}`];
+export const decompressing: readonly string[] = ['-q', '-d', '-c'];
+
 export function compressor(compression: Compression, zstd: string | undefined): Codec {
   if (compression.kind === 'none') return inProcess();
   const { level } = compression;
-  if (zstd !== undefined) return program(zstd, ['-q', '-c', '-T0', `-${level}`], 'copy-failed');
+  if (zstd !== undefined) return program(zstd, compressing(level), 'copy-failed');
   return inProcess(
     new EvenChunks(),
     createZstdCompress({
@@ -46,7 +53,7 @@ export function compressor(compression: Compression, zstd: string | undefined): 
 
 export function decompressor(compression: Compression['kind'], zstd: string | undefined): Codec {
   if (compression === 'none') return inProcess();
-  if (zstd !== undefined) return program(zstd, ['-q', '-d', '-c'], 'snapshot-corrupt');
+  if (zstd !== undefined) return program(zstd, decompressing, 'snapshot-corrupt');
   return inProcess(createZstdDecompress());
 }
 
@@ -83,7 +90,6 @@ class EvenChunks extends Transform {
   }
 }
 
-/** @param failure what it means when the program itself says that it failed */
 function program(
   zstd: string,
   args: readonly string[],
@@ -91,32 +97,40 @@ function program(
 ): Codec {
   // Ours has secrets, and variables of zstd would change what it does.
   const child = spawn(zstd, args, { stdio: ['pipe', 'pipe', 'pipe'], env: {} });
-  const complaints: Buffer[] = [];
-  child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk));
   const stream = new ProgramStream(child);
-  const finished = new Promise<void>((resolve, reject) => {
-    child.once('error', (error) => {
-      reject(
-        new AppError('copy-failed', `could not run ${zstd}: ${error.message}`, { cause: error }),
-      );
-    });
-    child.once('close', (exitCode, signal) => {
-      if (exitCode === 0 || (signal !== null && stream.givenUp)) {
-        resolve(); // Ended by us: the stream's own error is the one that counts.
-        return;
-      }
-      const complaint = Buffer.concat(complaints).toString('utf8').trim();
-      reject(
-        signal === null
-          ? new AppError(failure, `zstd failed (exit code ${exitCode ?? '?'}): ${complaint}`)
-          : new AppError('copy-failed', `zstd was ended by ${signal}`),
-      );
-    });
+  const finished = programEnd(child, zstd, failure).catch((error: unknown) => {
+    // Ended by us: the stream's own error is the one that counts.
+    if (!(error instanceof BrokenOff && stream.givenUp)) throw error;
   });
   finished.catch((error: unknown) => {
     stream.destroy(error as Error);
   });
   return { streams: [stream], finished };
+}
+
+/**
+ * Waits for the zstd program.
+ * @param failure what it means when the program itself says that it failed
+ * @throws BrokenOff when it was ended for a stream that broke off, by us or by the system
+ */
+export async function programEnd(
+  child: ChildProcess,
+  zstd: string,
+  failure: 'copy-failed' | 'snapshot-corrupt',
+): Promise<void> {
+  const complaints = text(child.stderr as Readable); // a pipe, as are all that we start it with
+  const [exitCode, signal] = (await once(child, 'close').catch((error: unknown) => {
+    throw new AppError('copy-failed', `could not run ${zstd}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  })) as [number | null, NodeJS.Signals | null];
+  if (exitCode === 0) return;
+  if (signal === null) {
+    const complaint = (await complaints).trim();
+    throw new AppError(failure, `zstd failed (exit code ${exitCode ?? '?'}): ${complaint}`);
+  }
+  if (child.killed || signal === 'SIGPIPE') throw new BrokenOff(`zstd was ended by ${signal}`);
+  throw new AppError('copy-failed', `zstd was ended by ${signal}`);
 }
 
 /**

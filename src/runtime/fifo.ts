@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -52,6 +52,55 @@ export function openFifo(path: string, direction: 'read' | 'write'): Fifo {
   } catch (error) {
     letGo();
     throw error;
+  }
+}
+
+/** Our end of a FIFO whose other end a container opens, for a process of ours. */
+export interface FifoEnd extends Disposable {
+  /** Its descriptor, which blocks; it is the caller's from now on. */
+  take(): number;
+  /** As that of {@link Fifo}. */
+  letGo(): void;
+}
+
+export function openFifoEnd(path: string, direction: 'read' | 'write'): FifoEnd {
+  let keeper: number | undefined = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const letGo = (): void => {
+    if (keeper !== undefined) closeSync(keeper);
+    keeper = undefined;
+  };
+  let end: number | undefined;
+  try {
+    end = openSync(path, direction === 'read' ? 'r' : 'w'); // at once, for the keeper has the other end open
+  } catch (error) {
+    letGo();
+    throw error;
+  }
+  return {
+    letGo,
+    take() {
+      if (end === undefined) throw new Error(`${path} was taken`);
+      const taken = end;
+      end = undefined;
+      return taken;
+    },
+    [Symbol.dispose]() {
+      if (end !== undefined) closeSync(end);
+      end = undefined;
+      letGo();
+    },
+  };
+}
+
+/** Both ends of a pipe, as descriptors that block. Node has none: it is a FIFO that loses its name. */
+export async function openPipe(path: string): Promise<{ read: number; write: number }> {
+  await createFifos(path);
+  const keeper = openSync(path, constants.O_RDWR);
+  try {
+    return { read: openSync(path, 'r'), write: openSync(path, 'w') };
+  } finally {
+    closeSync(keeper);
+    rmSync(path);
   }
 }
 

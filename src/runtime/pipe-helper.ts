@@ -2,12 +2,20 @@ import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf } from '../errors.ts';
-import { BrokenOff } from './archive-file.ts';
 import { linesOf } from './docker-frames.ts';
-import { createFifos, openFifo, readLine, type Fifo } from './fifo.ts';
+import { createFifos, openFifo, openFifoEnd, readLine, type Fifo, type FifoEnd } from './fifo.ts';
 import { helperName } from './labels.ts';
-import { capabilities, complaintsFile, helperEnv, ready, scripts } from './pipe-scripts.ts';
+import {
+  answerFifo,
+  capabilities,
+  complaintsFile,
+  dataFifo,
+  helperEnv,
+  ready,
+  scripts,
+} from './pipe-scripts.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
+import { BrokenOff } from './stream-errors.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
 /** How long a helper container may take to open its FIFO and say what its tar can. */
@@ -23,10 +31,8 @@ export class PipeUnavailable extends Error {
 
 /** A container that runs tar, with its FIFOs open. Disposing of it leaves nothing. */
 export interface PipeHelper extends AsyncDisposable {
-  /** What tar writes, when saving. */
-  readonly output: Fifo;
-  /** What tar reads; when restoring. */
-  readonly input: Fifo;
+  /** What tar writes when saving, and reads when restoring. */
+  readonly data: FifoEnd;
   /**
    * Waits for the copy and for the helper to end. The copy's own error comes first, unless it only says that the
    * helper's end of the stream broke.
@@ -61,16 +67,18 @@ async function start(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<PipeHelper> {
-  const { input, output, said, id } = await unlessUnavailable(signal, async () => {
+  const { answer, data, said, id } = await unlessUnavailable(signal, async () => {
     const made = await mkdtemp(join(scratchDir, 'pipe-'));
     cleanups.defer(() => rm(made, { recursive: true, force: true }));
-    await createFifos(join(made, 'in'), join(made, 'out'));
+    await createFifos(join(made, answerFifo), join(made, dataFifo));
     // Opened now: later the name may stand for anything, a link to a file of this host perhaps.
     const opened = await open(join(made, complaintsFile), 'wx+', 0o600);
     cleanups.defer(() => opened.close());
     const fifos = {
-      input: cleanups.use(openFifo(join(made, 'in'), 'write')),
-      output: cleanups.use(openFifo(join(made, 'out'), 'read')),
+      answer: cleanups.use(openFifo(join(made, answerFifo), 'read')),
+      data: cleanups.use(
+        openFifoEnd(join(made, dataFifo), direction === 'save' ? 'read' : 'write'),
+      ),
     };
     // Without the signal: an aborted request may leave a container whose id nobody knows.
     const created = await runtime.createContainer(helperSpec(target, made, direction));
@@ -82,23 +90,25 @@ async function start(
   });
 
   const exit = runtime.waitForExit(id, signal);
-  // A helper that is gone will not open its end any more: let the stream end after what it has written. This also
+  // A helper that is gone will not open its end any more: let the answer end after what it has written. This also
   // hears a failure of `exit` while nobody waits for it yet.
   const left = (): void => {
-    output.letGo();
+    answer.letGo();
   };
   void exit.then(left, left);
-  await handshake(output, signal);
-  output.letGo();
-  input.letGo();
+  await handshake(answer, signal);
+  data.letGo();
 
   const complaints = (): Promise<string[]> => complaintsIn(said);
   return {
-    input,
-    output,
+    data,
     complaints,
     async watch(copy) {
-      const [copied, exited] = await Promise.allSettled([copy, exit]);
+      // A copy that failed before it took the stream: tar would wait for it.
+      const ended = copy.finally(() => {
+        data[Symbol.dispose]();
+      });
+      const [copied, exited] = await Promise.allSettled([ended, exit]);
       if (copied.status === 'rejected' && !(copied.reason instanceof BrokenOff))
         throw copied.reason;
       if (exited.status === 'rejected') throw exited.reason;
@@ -144,10 +154,10 @@ async function unlessUnavailable<T>(signal: AbortSignal, work: () => Promise<T>)
   }
 }
 
-/** Waits for the helper's first line. What follows it stays in the stream. */
-async function handshake(output: Fifo, signal: AbortSignal): Promise<void> {
+/** Waits for the helper's line. */
+async function handshake(answer: Fifo, signal: AbortSignal): Promise<void> {
   const patience = AbortSignal.any([signal, AbortSignal.timeout(handshakeTimeoutMs)]);
-  const line = await readLine(output.stream, patience).catch((error: unknown) => {
+  const line = await readLine(answer.stream, patience).catch((error: unknown) => {
     signal.throwIfAborted();
     throw new PipeUnavailable('its helper container does not answer through the FIFO', {
       cause: error,

@@ -10,11 +10,15 @@ export const capabilities = {
 /** Names are bytes to us: with another locale GNU tar would translate them. */
 export const helperEnv = { LC_ALL: 'C', TAR_OPTIONS: '' };
 
+/** Through these it says in one line which tar it has, and sends or gets the tar stream. */
+export const answerFifo = 'answer';
+export const dataFifo = 'data';
+
 /** Where it complains: the container's own log is on the disk of the engine, which may be full. */
 export const complaintsFile = 'said';
 
 /** Whatever else is there, it is not the folder with our FIFOs: an engine in a virtual machine has its own. */
-const shared = `[ -p /scratch/in ] && [ -p /scratch/out ] || exit 4
+const shared = `[ -p /scratch/${answerFifo} ] && [ -p /scratch/${dataFifo} ] || exit 4
 exec 2>>/scratch/${complaintsFile}`;
 
 /**
@@ -24,24 +28,28 @@ exec 2>>/scratch/${complaintsFile}`;
  */
 const flavour = `case "$(tar --version 2>&1)" in *'GNU tar'*) echo ${ready} ;; *) echo other; exit 3 ;; esac`;
 
+/** As much at a time as a pipe holds, instead of 10 kB. */
+const records = '--blocking-factor=128';
+
 /**
  * The same tree must give the same bytes: hence `--sort=name`, the fixed name of extended headers (the default has a
  * process number in it), and `exec`, for the names of sparse files have one too, and process 1 is always process 1.
  */
 const save = `${shared}
-exec >/scratch/out
+exec 3>/scratch/${dataFifo} >/scratch/${answerFifo}
 ${flavour}
+exec >&3 3>&-
 cd /volume
-exec tar --create --file=- --format=posix \\
+exec tar --create --file=- ${records} --format=posix \\
   --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \\
   --sort=name --numeric-owner --sparse --acls --xattrs --xattrs-include='user.*' .`;
 
 const restore = `${shared}
-exec 3</scratch/in >/scratch/out
+exec 3</scratch/${dataFifo} >/scratch/${answerFifo}
 ${flavour}
 exec >/dev/null
 cd "/volume/$FOLDER"
-exec tar --extract --file=- --preserve-permissions --same-owner --numeric-owner \\
+exec tar --extract --file=- ${records} --preserve-permissions --same-owner --numeric-owner \\
   --acls --xattrs --xattrs-include='user.*' <&3`;
 
 export const scripts = { save, restore } as const;

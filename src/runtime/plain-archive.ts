@@ -6,7 +6,7 @@ import { createGzip } from 'node:zlib';
 
 import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { BrokenOff, Meter, readArchive, settled, type OnBytes } from './archive-file.ts';
+import { Meter, readArchive, settled, type OnBytes } from './archive-file.ts';
 import { compressor, type Codec } from './compression.ts';
 import type {
   ArchiveOutput,
@@ -17,6 +17,7 @@ import type {
 } from './plain-archiver.ts';
 import { createOutput } from './plain-output.ts';
 import { openSource } from './plain-source.ts';
+import { BrokenOff, isCorrupt } from './stream-errors.ts';
 import { folderPath, takeArchive } from './plain-take.ts';
 import { plainTar } from './tar-plain.ts';
 import { rootPath, TarRename } from './tar-rename.ts';
@@ -97,7 +98,7 @@ async function writePlain(
   });
   const plain = Readable.from(plainTar(renamed), { objectMode: false, highWaterMark: chunkBytes });
   const codec = codecOf(format, zstd);
-  const meter = new Meter({ highWaterMark: chunkBytes });
+  const meter = new Meter();
   const streams = [plain, ...codec.streams, meter, output.stream];
   const [read, wrote] = await Promise.allSettled([
     readArchive(archiveFile, expected, Infinity, renamed, zstd, signal, onBytes),
@@ -152,8 +153,4 @@ async function translated<T>(
     if (!isMeant(error)) throw toAppError(error);
     throw new AppError('copy-failed', describe(messageOf(error)), { cause: error });
   }
-}
-
-function isCorrupt(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'snapshot-corrupt';
 }

@@ -2,9 +2,10 @@ import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
 import { AppError } from '../errors.ts';
-import { BrokenOff, settled, writeArchive, type OnBytes } from './archive-file.ts';
+import { settled, writeArchive, type OnBytes } from './archive-file.ts';
 import type { ArchiveSource, Strip, TakenArchive } from './plain-archiver.ts';
 import { openSource } from './plain-source.ts';
+import { BrokenOff } from './stream-errors.ts';
 import { TarGuard } from './tar-guard.ts';
 import { nameBytes, pathIn, pathOf, shownName } from './tar-path.ts';
 import { rootPath, TarRename, type Rename } from './tar-rename.ts';
@@ -29,7 +30,7 @@ export async function takeArchive(
   const others = isAuto ? [] : strip.others.map(folderPath);
   const renamed = new TarRename(renameFrom(folder, others), { foreign: true, makeRoot: true });
   // What could not be restored is not stored. How much it is, the restore says.
-  const guard = new TarGuard({ entries: Infinity, tarBytes: 0, unpackedBytes: Infinity });
+  const guard = new TarGuard({ entries: Infinity, tarBytes: Infinity, unpackedBytes: Infinity });
   try {
     const { readable, ...codec } = await openSource(source, zstd, signal);
     const reading = pipeline([readable, ...codec.streams, renamed], { signal });

@@ -1,6 +1,7 @@
 import type { AppError } from '../errors.ts';
 import { tooLarge } from '../snapshot/max-size.ts';
 import { PathTable } from './path-table.ts';
+import { damaged } from './stream-errors.ts';
 import { recordsOf } from './tar-head.ts';
 import { requireOneMeaning } from './tar-one-meaning.ts';
 import { isFolder, pathOf, shownName, unusable } from './tar-path.ts';
@@ -13,6 +14,7 @@ const nameLimitBytes = 4096;
 /** What an archive may make at most. */
 export interface GuardLimits {
   readonly entries: number;
+  /** Of the tar stream. */
   readonly tarBytes: number;
   /** Of the tar stream with all holes of files written out, as the archive API does. */
   readonly unpackedBytes: number;
@@ -41,12 +43,17 @@ export class TarGuard {
     return this.#holeBytes;
   }
 
+  /** To be told how much of the stream has come: not only at its end, for a small archive can unpack to more than any disk holds. @throws `snapshot-corrupt` */
+  checkLength(bytes: number): void {
+    if (bytes > this.#limits.tarBytes) throw damaged('it unpacks to more than its manifest says');
+  }
+
   /** @throws `snapshot-corrupt` naming the entry; `snapshot-incompatible` where it makes more than was permitted */
   check(entry: TarEntry): void {
     const { type, linkName, sparseName: name = entry.name } = entry;
     this.#entries += 1;
     if (this.#entries > this.#limits.entries)
-      throw unusable('the archive is damaged: it has more entries than its manifest says');
+      throw damaged('it has more entries than its manifest says');
     if (Math.max(name.length, entry.name.length) > nameLimitBytes)
       throw refused(name.slice(0, 100), `has a name of more than ${nameLimitBytes} bytes`);
     if ('346'.includes(type)) throw refused(name, 'is a device node or FIFO');

@@ -88,7 +88,7 @@ export class TarReader {
     this.#foreign = foreign;
   }
 
-  /** @throws `snapshot-corrupt` for what is not tar */
+  /** The chunk's memory may be used for another one afterwards. @throws `snapshot-corrupt` for what is not tar */
   read(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && this.#endBlocks < 2) {
@@ -110,6 +110,20 @@ export class TarReader {
     }
     if (this.#foreign && at < chunk.length && !isZero(chunk.subarray(at)))
       throw notTar('something follows its end mark');
+    this.#keep();
+  }
+
+  /** Copies the parts of a chunk that wait for what is in the next one. */
+  #keep(): void {
+    if (this.#block.length > 0) this.#block = Buffer.from(this.#block);
+    if (this.#heldBytes === 0 && this.#continued.length === 0) return;
+    const copies = (blocks: readonly Buffer[]): Buffer[] => blocks.map((each) => Buffer.from(each));
+    this.#continued = copies(this.#continued);
+    this.#held = this.#held.map((each) => ({ ...each, blocks: copies(each.blocks) }));
+    if (this.#extension) {
+      const { header, parts } = this.#extension;
+      this.#extension = { ...this.#extension, header: Buffer.from(header), parts: copies(parts) };
+    }
   }
 
   /** To be called where the stream ends. @throws `snapshot-corrupt` where that is in its middle */

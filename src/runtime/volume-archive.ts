@@ -1,9 +1,10 @@
 import { PassThrough, Readable } from 'node:stream';
 
 import { AppError, toAppError } from '../errors.ts';
-import { BrokenOff, readArchive, writeArchive, type OnBytes } from './archive-file.ts';
+import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import { helperName } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
+import { BrokenOff } from './stream-errors.ts';
 import { blockBytes, changedHeader } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 import { withResource } from './with-resource.ts';

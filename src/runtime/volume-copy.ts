@@ -1,9 +1,10 @@
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { BrokenOff, type OnBytes } from './archive-file.ts';
+import type { OnBytes } from './archive-file.ts';
 import { PipeUnavailable } from './pipe-helper.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import { silenceMs as defaultSilenceMs, watchForSilence } from './silence.ts';
+import { BrokenOff } from './stream-errors.ts';
 import { restoreArchive, saveArchive } from './volume-archive.ts';
 import type { CopyMethod, CopyTarget, RestoredArchive, VolumeCopier } from './volume-copier.ts';
 import { restorePipe, savePipe } from './volume-pipe.ts';

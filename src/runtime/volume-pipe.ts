@@ -1,13 +1,12 @@
-import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
+import type { OnBytes } from './archive-file.ts';
 import { startPipeHelper } from './pipe-helper.ts';
+import { readPipedArchive, writePipedArchive, type PipedOptions } from './piped-archive.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 import { withResource } from './with-resource.ts';
 
-export interface PipeOptions {
+export interface PipeOptions extends PipedOptions {
   readonly runtime: ContainerRuntime;
-  readonly scratchDir: string;
-  readonly zstd: string | undefined;
 }
 
 /**
@@ -15,18 +14,18 @@ export interface PipeOptions {
  * bind-mounted scratch folder. @throws PipeUnavailable before anything was copied, where this image or engine cannot.
  */
 export async function savePipe(
-  { runtime, scratchDir, zstd }: PipeOptions,
+  options: PipeOptions,
   target: CopyTarget,
   archiveFile: string,
   compression: Compression,
   signal: AbortSignal,
-  onBytes?: OnBytes,
+  onBytes: OnBytes,
 ): Promise<SavedArchive> {
+  const { runtime, scratchDir } = options;
   const started = await startPipeHelper(runtime, scratchDir, target, 'save', signal);
   return withResource(started, async (helper) => {
-    const { stream } = helper.output;
     const written = await helper.watch(
-      writeArchive(stream, archiveFile, compression, zstd, signal, onBytes),
+      writePipedArchive(options, helper.data, archiveFile, compression, signal, onBytes),
     );
     const notes = [...written.notes, ...(await helper.complaints())];
     return { method: 'pipe', ...written, notes };
@@ -35,20 +34,19 @@ export async function savePipe(
 
 /** The way back, and how much was unpacked. As {@link savePipe}; what is thrown besides is `VolumeCopier.restore`'s. */
 export async function restorePipe(
-  { runtime, scratchDir, zstd }: PipeOptions,
+  options: PipeOptions,
   target: CopyTarget,
   archiveFile: string,
   expected: ExpectedArchive,
   maxBytes: number,
   signal: AbortSignal,
-  onBytes?: OnBytes,
+  onBytes: OnBytes,
 ): Promise<number> {
+  const { runtime, scratchDir } = options;
   const started = await startPipeHelper(runtime, scratchDir, target, 'restore', signal);
-  return withResource(started, async (helper) => {
-    const { stream } = helper.input;
-    const { unpackedBytes } = await helper.watch(
-      readArchive(archiveFile, expected, maxBytes, stream, zstd, signal, onBytes),
-    );
-    return unpackedBytes;
-  });
+  return withResource(started, (helper) =>
+    helper.watch(
+      readPipedArchive(options, archiveFile, expected, maxBytes, helper.data, signal, onBytes),
+    ),
+  );
 }

@@ -5,7 +5,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pack } from 'tar-stream';
 
-import { TarFilter, type TarSummary } from '../../../src/runtime/tar-filter.ts';
+import { TarFilter } from '../../../src/runtime/tar-filter.ts';
+import type { TarSummary } from '../../../src/runtime/tar-sieve.ts';
 import { paxEntry, tarContent, tarEnd, tarEntry, tarHeader } from '../../support/tar-bytes.ts';
 
 /** Sends chunks through a filter. */

@@ -1,0 +1,36 @@
+import { AppError, systemCodeOf, toAppError } from '../errors.ts';
+
+/** The other side of the stream gave up in the middle. Its own error, where there is one, tells more. */
+export class BrokenOff extends Error {
+  override readonly name = 'BrokenOff';
+}
+
+/** What a stream of the archive `file`, or a process beside it, has failed with. */
+export function describeStreamError(error: unknown, file: string): Error {
+  if (error instanceof BrokenOff) return error;
+  const code = systemCodeOf(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new AppError('copy-failed', `the disk is full while writing ${file}`, {
+      cause: error,
+      hint: 'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk',
+    });
+  }
+  // Node's own decompressors name their errors so; Z_BUF_ERROR is an end in the middle.
+  if (code?.startsWith('ZSTD_') || code?.startsWith('Z_'))
+    return damaged('it does not decompress', error);
+  if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
+    return new BrokenOff('the stream broke off in the middle', { cause: error });
+  }
+  const translated = toAppError(error);
+  return translated.code === 'internal'
+    ? new AppError('copy-failed', `copying stopped: ${translated.message}`, { cause: error })
+    : translated;
+}
+
+export function damaged(problem: string, cause?: unknown): AppError {
+  return new AppError('snapshot-corrupt', `the archive is damaged: ${problem}`, { cause });
+}
+
+export function isCorrupt(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'snapshot-corrupt';
+}

@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+
+import { AppError, type ErrorCode } from '../errors.ts';
+import { linesOf } from './docker-frames.ts';
+import type { Part } from './parts.ts';
+import { BrokenOff } from './stream-errors.ts';
+import type { GuardLimits } from './tar-guard.ts';
+import type { TarSummary } from './tar-sieve.ts';
+
+export interface SieveSettings {
+  /** For what comes from outside: refuses what is not safe to unpack, or more than this. */
+  readonly limits?: GuardLimits;
+  /** False where FIFOs and devices have no business any more, and are left to the guard. */
+  readonly leavesOut: boolean;
+}
+
+/** What has come of a whole stream. */
+export interface Sifted {
+  /** Bytes read, those that were left out too. */
+  readonly inputBytes: number;
+  /** Of files, beyond what the stream has of them. 0 without limits. */
+  readonly holeBytes: number;
+  readonly summary: Omit<TarSummary, 'root'>;
+}
+
+/** A line of what the program says. Nothing follows any but `progress`. */
+export type SieveReport =
+  | { readonly kind: 'progress'; readonly bytes: number }
+  | ({ readonly kind: 'end' } & Sifted)
+  | { readonly kind: 'broken off' }
+  | {
+      readonly kind: 'error';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint?: string;
+    };
+
+/** Where the program reports. */
+export const reportsFd = 3;
+
+/** Beside this file, as source, as compiled, and in the bundle. */
+const program = join(import.meta.dirname, `tar-sieve-program${extname(import.meta.filename)}`);
+
+/**
+ * Lets a tar stream through (see TarSieve) from one descriptor to another, in a process of its own. Both descriptors
+ * are that one's from now on, and closed here.
+ */
+export function startTarSieve(
+  input: number,
+  output: number,
+  settings: SieveSettings,
+  onBytes: (bytes: number) => void,
+): Part<Sifted> {
+  const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
+    stdio: [input, output, 'pipe', 'pipe'],
+    env: {}, // ours has secrets
+  });
+  closeSync(input);
+  closeSync(output);
+  const stop = (): void => {
+    child.kill('SIGKILL');
+  };
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const said = lastReport(child.stdio[reportsFd] as Readable, onBytes);
+  const complaints = text(child.stderr as Readable);
+  const listen = async (): Promise<Sifted> => {
+    const [[exitCode, signal], last] = await Promise.all([closed, said]);
+    switch (last?.kind) {
+      case 'end':
+        return last;
+      case 'error':
+        throw new AppError(
+          last.code,
+          last.message,
+          last.hint === undefined ? {} : { hint: last.hint },
+        );
+      case 'broken off':
+        throw new BrokenOff('the stream broke off in the middle');
+      case undefined:
+        if (child.killed) throw new BrokenOff('it was stopped');
+        throw new AppError(
+          'copy-failed',
+          `the process that checks the archive ended in the middle (${signal ?? `exit code ${exitCode ?? '?'}`})`,
+          { details: linesOf(await complaints) },
+        );
+    }
+  };
+  return { done: listen(), stop };
+}
+
+/** The one that says how it ended. */
+async function lastReport(
+  reports: Readable,
+  onBytes: (bytes: number) => void,
+): Promise<Exclude<SieveReport, { kind: 'progress' }> | undefined> {
+  for await (const line of createInterface({ input: reports })) {
+    const report = JSON.parse(line) as SieveReport; // written by our own program
+    if (report.kind !== 'progress') return report;
+    onBytes(report.bytes);
+  }
+  return undefined;
+}
