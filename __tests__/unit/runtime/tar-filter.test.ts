@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { pack } from 'tar-stream';
 
 import { TarFilter } from '../../../src/runtime/tar-filter.ts';
-import type { TarSummary } from '../../../src/runtime/tar-sieve.ts';
+import { TarSieve, type TarSummary } from '../../../src/runtime/tar-sieve.ts';
 import { paxEntry, tarContent, tarEnd, tarEntry, tarHeader } from '../../support/tar-bytes.ts';
 
 /** Sends chunks through a filter. */
@@ -18,7 +18,19 @@ async function filter(
   const source = Readable.from(chunks);
   source.on('error', (error) => through.destroy(error));
   const output = await buffer(source.pipe(through));
+  expect(sifted(chunks)).toEqual(output);
   return { output, summary: through.summary, inputBytes: through.inputBytes };
+}
+
+/** What goes through when one piece of memory holds all chunks, one after the other. */
+function sifted(chunks: readonly Buffer[]): Buffer {
+  const sieve = new TarSieve();
+  const memory = Buffer.alloc(Math.max(...chunks.map(({ length }) => length)));
+  const output = chunks.map((chunk) => {
+    chunk.copy(memory);
+    return Buffer.concat(sieve.take(memory.subarray(0, chunk.length)));
+  });
+  return Buffer.concat(output);
 }
 
 const corrupt = (message: string) => ({
