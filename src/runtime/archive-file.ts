@@ -10,7 +10,7 @@ import { compressor, decompressor, type Codec } from './compression.ts';
 import { BrokenOff, damaged, describeStreamError, isCorrupt } from './stream-errors.ts';
 import { TarFilter } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
-import type { TarSummary } from './tar-sieve.ts';
+import type { TarSieve, TarSummary } from './tar-sieve.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -43,7 +43,9 @@ export class Meter extends Transform {
 }
 
 /** What a whole archive has turned out to be. */
-export interface ReadArchive extends Pick<TarSummary, 'root'> {
+export interface ReadArchive {
+  /** See {@link TarSieve.root}. */
+  readonly root: readonly Buffer[];
   /** Of the tar stream, with all holes of files written out. */
   readonly unpackedBytes: number;
 }
@@ -98,7 +100,7 @@ export async function createArchive<T>(
 
 export function savedAs(
   meter: Meter,
-  { tarBytes, entries, features, notes, contents }: Omit<TarSummary, 'root'>,
+  { tarBytes, entries, features, notes, contents }: TarSummary,
 ): Omit<SavedArchive, 'method'> {
   const archived = { archiveBytes: meter.bytes, sha256: meter.sha256() };
   return { ...archived, tarBytes, entries, features, notes, contents };
@@ -132,7 +134,7 @@ export async function readArchive(
     );
     const { summary, inputBytes } = filter;
     requireExpected(expected, meter, inputBytes, summary);
-    return { root: summary.root, unpackedBytes: tarBytes + guard.holeBytes };
+    return { root: filter.root, unpackedBytes: tarBytes + guard.holeBytes };
   });
   return read.catch((error: unknown) => {
     sink.destroy();

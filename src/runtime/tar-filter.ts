@@ -22,6 +22,10 @@ export class TarFilter extends Transform {
     return this.#sieve.inputBytes;
   }
 
+  get root(): readonly Buffer[] {
+    return this.#sieve.root;
+  }
+
   /** Complete when the stream has ended. */
   get summary(): TarSummary {
     return this.#sieve.summary;

@@ -2,6 +2,9 @@ import { AppError } from '../errors.ts';
 
 export const blockBytes = 512;
 
+const space = 0x20;
+const zero = 0x30;
+
 /** What a header block says, as far as copying needs it. Names are bytes, one character each (latin1). */
 export interface Header {
   /** One character; `0` for a regular file however it was written. */
@@ -38,7 +41,9 @@ export function isHeader(block: Buffer): boolean {
 
 /** Up to the first zero byte. */
 export function text(block: Buffer, start: number, length: number): string {
-  return block.toString('latin1', start, start + length).replace(/\0.*$/s, '');
+  let end = start;
+  while (end < start + length && block[end] !== 0) end += 1;
+  return end === start ? '' : block.toString('latin1', start, end);
 }
 
 /**
@@ -54,11 +59,19 @@ export function readNumber(block: Buffer, start: number): number {
 }
 
 function readOctal(block: Buffer, start: number, length: number): number {
-  // Nothing behind a zero byte: some tars would read on.
-  const field = block.toString('latin1', start, start + length);
-  const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(field) ?? [];
-  if (digits === undefined) throw notTar('a number that is not octal');
-  return digits === '' ? 0 : Number.parseInt(digits, 8);
+  const end = start + length;
+  let at = start;
+  let value = 0;
+  while (at < end && block[at] === space) at += 1;
+  for (; at < end; at += 1) {
+    const digit = (block[at] ?? 0) - zero;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  // Nothing behind the first space or zero byte: some tars would read on.
+  while (at < end && (block[at] === space || block[at] === 0)) at += 1;
+  if (at < end) throw notTar('a number that is not octal');
+  return value;
 }
 
 export function parseSize(value: string): number {
@@ -77,8 +90,9 @@ export function notTar(problem: string): AppError {
 
 /** Sum of all bytes, its own field counted as spaces. */
 function checksum(block: Buffer): number {
-  let sum = 8 * 0x20;
-  for (let i = 0; i < blockBytes; i++) if (i < 148 || i >= 156) sum += block[i] ?? 0;
+  let sum = 8 * space;
+  for (let i = 0; i < 148; i++) sum += block[i] ?? 0;
+  for (let i = 156; i < blockBytes; i++) sum += block[i] ?? 0;
   return sum;
 }
 

@@ -3,8 +3,13 @@ import type { TarEntry } from './tar-reader.ts';
 
 // Names in archives are bytes, one character each (latin1).
 
+/** A part of a path that is empty, or one of the names that every folder has. */
+const oddPart = /(?:^|\/)\.{0,2}(?:\/|$)/;
+
 /** The one spelling of a path in an archive: `a/b` for `/a/b`, `./a//b/` and the like; empty for the root. */
 export function pathOf(name: string): string {
+  const inner = name.startsWith('./') ? name.slice(2) : name;
+  if (!oddPart.test(inner)) return inner;
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) {
     throw unusable(`it has the path ${shownName(name)}: with ".." it can lead anywhere`);

@@ -1,6 +1,6 @@
 import type { ArchiveFeature } from '../snapshot/manifest.ts';
 import { extensionTypes, readExtension, type Extension } from './tar-extension.ts';
-import { blockBytes, isZero, notTar, readHeader } from './tar-header.ts';
+import { blockBytes, isZero, notTar, readHeader, type Header } from './tar-header.ts';
 import { isContinued } from './tar-sparse.ts';
 
 /** Long names and extended headers are held in memory until the entry they belong to is known. */
@@ -145,7 +145,7 @@ export class TarReader {
       this.#continued.push(block);
       this.#heldBytes += block.length;
       if (this.#heldBytes > continuationLimitBytes) throw notTar('a file with too many holes');
-      if (!isContinued(block, 'continuation')) this.#takeEntry(first);
+      if (!isContinued(block, 'continuation')) this.#takeEntry(first, readHeader(first));
       return;
     }
     if (isZero(block)) {
@@ -172,11 +172,10 @@ export class TarReader {
       this.#continued = [block];
       return;
     }
-    this.#takeEntry(block);
+    this.#takeEntry(block, header);
   }
 
-  #takeEntry(block: Buffer): void {
-    const header = readHeader(block);
+  #takeEntry(block: Buffer, header: Header): void {
     if (!'01234567'.includes(header.type) && !(header.type === 'S' && this.#foreign))
       throw notTar(`unknown entry type ${JSON.stringify(header.type)}`);
 

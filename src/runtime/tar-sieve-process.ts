@@ -26,7 +26,7 @@ export interface Sifted {
   readonly inputBytes: number;
   /** Of files, beyond what the stream has of them. 0 without limits. */
   readonly holeBytes: number;
-  readonly summary: Omit<TarSummary, 'root'>;
+  readonly summary: TarSummary;
 }
 
 /** A line of what the program says. Nothing follows any but `progress`. */

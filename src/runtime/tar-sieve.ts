@@ -20,12 +20,19 @@ export interface TarSummary {
   readonly tarBytes: number;
   readonly entries: number;
   readonly features: readonly ArchiveFeature[];
-  /** Header blocks of the root folder, extended headers first; empty where it has no entry. Only the last has a name. */
-  readonly root: readonly Buffer[];
   /** What was left out, in words; none where nothing was. */
   readonly notes: readonly string[];
   readonly contents: VolumeContents;
 }
+
+/** A part of memory. */
+interface Piece {
+  readonly buffer: ArrayBufferLike;
+  readonly start: number;
+  end: number;
+}
+
+const noPiece: Piece = { buffer: new ArrayBuffer(), start: 0, end: 0 };
 
 export interface TarSieveOptions {
   /** Refuses entries of what comes from outside. */
@@ -49,13 +56,16 @@ export class TarSieve {
   /** What was left out: a further hard link to it cannot be kept either. */
   readonly #dropped = new PathTable();
   readonly #shown: string[] = [];
-  #root: readonly Buffer[] = [];
+  /** Header blocks of the root folder, extended headers first; empty where it has no entry. Only the last has a name. */
+  root: readonly Buffer[] = [];
   #files = 0;
   readonly #farLinks: FarLink[] = [];
   #tarBytes = 0;
   #entries = 0;
   readonly #reader: TarReader;
   #output: Buffer[] = [];
+  /** Of the output, still growing. */
+  #piece: Piece = noPiece;
 
   constructor({ guard, leavesOut = true }: TarSieveOptions = {}) {
     this.#guard = guard;
@@ -76,7 +86,6 @@ export class TarSieve {
       tarBytes: this.#tarBytes,
       entries: this.#entries,
       features: [...this.#features].sort(),
-      root: this.#root,
       notes: this.#notes(),
       contents: { files: this.#files, farLinks: this.#farLinks },
     };
@@ -92,6 +101,7 @@ export class TarSieve {
     this.#guard?.checkLength(this.inputBytes);
     this.#output = [];
     this.#reader.read(chunk);
+    this.#endPiece();
     return this.#output;
   }
 
@@ -119,7 +129,7 @@ export class TarSieve {
     this.#entries += 1;
     for (const feature of features) this.#features.add(feature);
     if (type === '5' && name === './')
-      this.#root = headBlocks(entry, { name }).map((block) => Buffer.from(block));
+      this.root = headBlocks(entry, { name }).map((block) => Buffer.from(block));
     if (type === '0' || type === '7') this.#files += 1;
     if (type === '2') this.#noteLink(name, linkName);
     for (const block of blocks) this.#emit(block);
@@ -144,12 +154,18 @@ export class TarSieve {
   /** What is let through without a gap stays one piece of its chunk: neither many pieces, nor copies of them. */
   #emit(part: Buffer): void {
     this.#tarBytes += part.length;
-    const last = this.#output.at(-1);
-    if (last?.buffer === part.buffer && last.byteOffset + last.length === part.byteOffset) {
-      const joined = Buffer.from(part.buffer, last.byteOffset, last.length + part.length);
-      this.#output[this.#output.length - 1] = joined;
-    } else {
-      this.#output.push(part);
+    const { buffer, byteOffset, length } = part;
+    if (buffer === this.#piece.buffer && byteOffset === this.#piece.end) {
+      this.#piece.end += length;
+      return;
     }
+    this.#endPiece();
+    this.#piece = { buffer, start: byteOffset, end: byteOffset + length };
+  }
+
+  #endPiece(): void {
+    const { buffer, start, end } = this.#piece;
+    if (end > start) this.#output.push(Buffer.from(buffer, start, end - start));
+    this.#piece = noPiece;
   }
 }
