@@ -48,7 +48,7 @@ describe('save/ and restore/', () => {
     const shown = Object.values(stack.volumes).map((name) => expect.stringContaining(name));
     for (const { summary } of [saved, restored]) {
       expect(summary.match(/<th align="left">Volume<.*/g)?.sort()).toEqual(shown.sort());
-      expect(summary).toMatch(/>Copy<.* MB in .* MB\/s<[^]*>Time<.*\d s</);
+      expect(summary).toMatch(/>(Stop, c|C)opy.*<.* MB in .* MB\/s<[^]*>Time<.*\d s</);
     }
     const volumes = JSON.parse(restored.outputs['volumes'] ?? '') as { volume: string }[];
     expect(volumes.map(({ volume }) => volume).sort()).toEqual(Object.values(stack.volumes).sort());

@@ -114,7 +114,7 @@ test('the job summaries of a miss, a hit, a base and a refused snapshot show in 
   expect(others?.folded.map(({ rows }) => rows.length)).toEqual([1, 1, 0]);
   expect(saved?.rows).toMatchObject({
     Volume: 'shop_db 2.0 MB',
-    Copy: '2.0 MB in 1.0 s, 2.0 MB/s',
+    'Stop, copy, start': '2.0 MB in 1.0 s, 2.0 MB/s',
   });
   expect(saved?.bars).toEqual([]);
 

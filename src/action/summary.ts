@@ -86,17 +86,22 @@ function describeCopy(bytes: number, seconds: number): string {
 
 /** What a sub-action did. What is absent did not happen. */
 export interface VolumesStep {
-  readonly title: 'Save a snapshot' | 'Restore a snapshot';
+  readonly title: keyof typeof copyTitles;
   /** In our own words. */
   readonly result: string;
   readonly reason?: string | undefined;
   readonly key: string;
   readonly snapshotBytes?: number | undefined;
   readonly volumes?: readonly { readonly name: string; readonly sizeBytes?: number }[];
-  /** The volumes, all that they hold, and how long that took. */
+  /** All that the volumes hold, and how long that took; of a save, stopping and starting again included. */
   readonly copy?: { readonly bytes: number; readonly seconds: number } | undefined;
   readonly totalSeconds?: number | undefined;
 }
+
+const copyTitles = {
+  'Save a snapshot': 'Stop, copy, start',
+  'Restore a snapshot': 'Copy',
+} as const;
 
 /** Of a step of save/ or restore/: one small table. */
 export function volumesSummary(step: VolumesStep): string {
@@ -114,7 +119,7 @@ export function volumesSummary(step: VolumesStep): string {
             sizeBytes === undefined ? code(name) : `${code(name)} ${formatBytes(sizeBytes)}`,
           ] as const,
       ),
-      ...(copy ? [['Copy', describeCopy(copy.bytes, copy.seconds)] as const] : []),
+      ...(copy ? [[copyTitles[title], describeCopy(copy.bytes, copy.seconds)] as const] : []),
       ...(totalSeconds === undefined ? [] : [['Time', `${totalSeconds.toFixed(1)} s`] as const]),
     ]),
   ]);
