@@ -173,7 +173,7 @@ const flushAll = `set @was = @@global.innodb_flush_log_at_trx_commit;
  * where those are plain.
  */
 function largestTables(tablespaces: string): string {
-  return `
+  return `set lock_wait_timeout = 2;
   select greatest(data_length + index_length, coalesce(max(s.file_size), 0)) size, table_name
     from information_schema.tables t
     left join information_schema.${tablespaces} s on s.name = concat(table_schema, '/', table_name)
