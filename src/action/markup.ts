@@ -20,7 +20,7 @@ export function code(text: string): string {
   return `<code>${shown.replace(/[&<>"']/g, (character) => entities[character] ?? '')}</code>`;
 }
 
-/** A row for each pair, whose cells are HTML. Some hundred rows are shown, and the number of the others. */
+/** A row for each pair, whose cells are HTML. A hundred are shown, and the number of the others. */
 export function table(rows: readonly (readonly [string, string])[]): string {
   const more = rows.length - rowsLimit;
   const shown = [
