@@ -10,6 +10,11 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 10 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
 }
 
+/** `31 MB/s`. What took no time that was measured took a millisecond. */
+export function formatRate(bytes: number, seconds: number): string {
+  return `${formatBytes(bytes / Math.max(seconds, 0.001))}/s`;
+}
+
 /** `45 s`, `5 min`, `3 h`, `12 d`: how long ago, in whole units. What lies ahead, by a clock that is wrong, is `0 s`. */
 export function formatAge(ageSeconds: number): string {
   const seconds = Math.max(0, Math.floor(ageSeconds));

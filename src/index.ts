@@ -53,7 +53,10 @@ export type {
 } from './stores/store.ts';
 
 export { start } from './usecases/start.ts';
-export type { SaveOutcome, StartReport } from './usecases/report.ts';
+export type { PathStep } from './usecases/critical-path.ts';
+export type { SavedSnapshot, SaveSeconds } from './usecases/destination.ts';
+export type { ReportedSnapshot, SaveOutcome, StartReport } from './usecases/report.ts';
+export type { Savings } from './usecases/savings.ts';
 export type { Phase, PhaseName, Seconds } from './usecases/phases.ts';
 export { requireNameFree } from './usecases/started.ts';
 export { stop } from './usecases/stop.ts';
@@ -109,7 +112,13 @@ export type { Guard, KeepReason, RetentionRule, RetentionRules } from './snapsho
 export type { Sample } from './snapshot/sample.ts';
 
 export { versionedKey } from './snapshot/key.ts';
-export type { KeyPart, Manifest, DatabaseManifest, VolumesManifest } from './snapshot/manifest.ts';
+export type {
+  DatabaseManifest,
+  KeyPart,
+  LargeTable,
+  Manifest,
+  VolumesManifest,
+} from './snapshot/manifest.ts';
 
 /** Says nothing. */
 export const silentLog: Log = {

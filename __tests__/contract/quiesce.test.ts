@@ -9,7 +9,7 @@ import { postgres } from '../../src/engines/postgres.ts';
 import { redis } from '../../src/engines/redis.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
-import type { DataSource } from '../../src/usecases/probes.ts';
+import { listLargestTables, type DataSource } from '../../src/usecases/probes.ts';
 import { whileQuiesced, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
 import { saveVolumes } from '../../src/usecases/save-volumes.ts';
 import { parseSaveSettings, saveRequest } from '../../src/volume-settings.ts';
@@ -82,7 +82,18 @@ describe('Postgres', () => {
     server = await startServer(postgres, 'postgres:17');
   });
 
-  test('is stopped while it is copied, and stays so', async () => {
+  test('names its largest tables unless a lock keeps it from that, is stopped while it is copied, and stays so', async () => {
+    const psql = ['exec', '--user', 'postgres', id, 'psql', '--command'];
+    await docker(...psql, 'create table small (i int); create table "a\n<b>" (i int)');
+    await docker(...psql, 'create table big as select generate_series(1, 10000) i');
+    const list = () => listLargestTables(composed.tools.runtime, server, signal);
+    expect(await list()).toMatchObject([{ name: 'big' }, { name: '"a?<b>"', bytes: 0 }, {}]);
+    await docker(
+      ...['exec', '--detach', ...psql.slice(1), 'begin; lock small; select pg_sleep(60)'],
+    );
+    const waiting = "select count(*) from pg_locks where relation = 'small'::regclass and granted";
+    while (!(await docker(...psql, waiting)).includes('1\n')) await composed.tools.clock.sleep(50);
+    expect(await list()).toEqual([]);
     const { copied, consistency, dataVersion, items } = await quiesced({}, state);
     expect(copied).toBe('false false');
     expect(await state()).toBe('false false');
@@ -91,6 +102,7 @@ describe('Postgres', () => {
       dataVersion: '17',
       items: null,
     });
+    expect(await list()).toEqual([]);
   });
 
   test('that was started while it was copied makes no snapshot', async () => {
@@ -146,6 +158,20 @@ describe('Redis', () => {
   beforeEach(async () => {
     server = await startServer(redis, 'redis:7');
     await docker('exec', id, 'redis-cli', 'mset', 'one', '1', 'two', '2');
+  });
+
+  test('whose answer is noise has no tables to show', async () => {
+    const list = (script: string) => {
+      const largestTables = () => ({ command: ['sh', '-c', script], env: {} });
+      const { runtime } = composed.tools;
+      return listLargestTables(runtime, { ...server, engine: { ...redis, largestTables } }, signal);
+    };
+    expect(await list("printf '9\\ta\\n'; exit 1")).toEqual([]);
+    expect(await list('no-such-program')).toEqual([]);
+    const lines = ['warning: x', '9\\ta\\tb', '-1\\tc', '8\\t', '9999999999999999999\\td'];
+    expect(await list(`printf '${lines.join('\\n')}'`)).toEqual([{ name: 'a\tb', bytes: 9 }]);
+    const many = await list('for i in $(seq 40); do printf "7\\t%0500d\\n" $i; done');
+    expect(many.map(({ name }) => name)).toEqual(Array(10).fill('0'.repeat(200)));
   });
 
   test('is told to write all its keys, and counted', async () => {

@@ -38,7 +38,9 @@ async function seedThenRestore(inputs: Inputs, env: Readonly<Record<string, stri
     'seed-seconds': expect.stringMatching(/^\d+(\.\d+)?$/),
   });
   expect(seeded.log).toContain(`saved ${key}`);
-  expect(seeded.summary).toMatch(/Database postgres .*miss: no snapshot for this key.*saved/s);
+  expect(seeded.summary).toMatch(
+    /<code>postgres<\/code>.*miss: <code>no snapshot for this key<.*saved/s,
+  );
   // The snapshot was taken from a stopped database: the one that serves now is another container on the same port.
   expect(seeded.log).toContain(`seeding on port ${outputs['port']}\n`);
   const sum = await checksum(outputs['container'] ?? '');
@@ -70,7 +72,7 @@ async function seedThenRestore(inputs: Inputs, env: Readonly<Record<string, stri
     'seed-seconds': '',
   });
   expect(restored.log).not.toContain('seeding');
-  expect(restored.summary).toMatch(/Database postgres .*hit/s);
+  expect(restored.summary).toMatch(/<code>postgres<\/code>.*<td>hit</s);
   const { container = '', url = '' } = restored.outputs;
   expect(await checksum(container)).toBe(sum);
   expect(await cleanStart(container)).toBe(true);

@@ -45,6 +45,11 @@ describe('save/ and restore/', () => {
     const restored = await job.subStep('restore', exampleOf('restore'));
     expect(restored).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
     expect(restored.outputs['cache-hit']).toBe('true');
+    const shown = Object.values(stack.volumes).map((name) => expect.stringContaining(name));
+    for (const { summary } of [saved, restored]) {
+      expect(summary.match(/<th align="left">Volume<.*/g)?.sort()).toEqual(shown.sort());
+      expect(summary).toMatch(/>(Stop, c|C)opy.*<.* MB in .* MB\/s<[^]*>Time<.*\d s</);
+    }
     const volumes = JSON.parse(restored.outputs['volumes'] ?? '') as { volume: string }[];
     expect(volumes.map(({ volume }) => volume).sort()).toEqual(Object.values(stack.volumes).sort());
   });
@@ -68,12 +73,14 @@ describe('save/ and restore/', () => {
     const again = await first.subStep('save', { key, 'compose-project': project });
     expect(again).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
     expect(again.outputs).toMatchObject({ saved: 'false', reason: `${key} is there already` });
+    expect(again.summary).toContain('not saved: <code>');
 
     await docker('rm', '--force', '--volumes', ...stack.containers);
     await docker('volume', 'rm', ...Object.values(volumes));
     await using second = await startJob({ env: service.env });
     const looked = await second.subStep('restore', { key, 'lookup-only': 'true' });
     expect(looked.outputs).toMatchObject({ 'cache-hit': 'true', volumes: '[]' });
+    expect(looked.summary).toContain('<td>hit, only looked up</td>');
     const prefixed = await second.subStep('restore', {
       ...{ key: `${project}-2`, 'restore-keys': `${project}-` },
     });

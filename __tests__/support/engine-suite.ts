@@ -20,6 +20,7 @@ const timesFile = resolve(import.meta.dirname, '../../.work/engine-times.jsonl')
 interface Started {
   readonly outcome: string;
   readonly save: object;
+  readonly snapshot: { readonly largestTables: readonly { name: string; bytes: number }[] };
   readonly container: string;
   readonly volume: string;
   readonly host: string;
@@ -72,6 +73,10 @@ export function describeServers(servers: readonly Server[]): void {
       const seeded = await start('--copy', firstWay);
       expect(seeded.report.outcome).toBe('miss');
       expect(seeded.report.save).toEqual({ kind: 'saved' });
+      const { largestTables } = seeded.report.snapshot;
+      if (engineNamed(server.inputs?.engine, server.image).largestTables)
+        expect(largestTables).toEqual([{ name: 'item', bytes: expect.any(Number) }]);
+      for (const { bytes } of largestTables) expect(bytes).toBeGreaterThan(rowCount * 32);
       const original = await checksum(seeded.report);
       expect(original).toMatch(server.sum ?? new RegExp(`^${rowCount}\\b`));
       await snapvol('stop', name);
@@ -80,6 +85,7 @@ export function describeServers(servers: readonly Server[]): void {
       const expectRestored = async (way: string, more: readonly string[]): Promise<Started> => {
         const { report, log } = await start('--copy', way, '--fail-on-miss', ...more);
         expect(report.outcome).toBe('hit');
+        if (more.length === 0) expect(report.snapshot.largestTables).toEqual(largestTables);
         expect(log).toContain(`(${way}), sha256 verified`);
         expect(log).not.toContain('will upgrade the data');
         expect(await checksum(report)).toBe(original);

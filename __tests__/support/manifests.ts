@@ -15,6 +15,7 @@ export function makeManifest(overrides: Partial<DatabaseManifest> = {}): Databas
       dataVersion: '17',
       dataPath: '/var/lib/postgresql/data',
       items: null,
+      largestTables: [],
     },
     image: {
       reference: 'postgres:17',
@@ -40,6 +41,7 @@ export function makeManifest(overrides: Partial<DatabaseManifest> = {}): Databas
       },
     ],
     provenance: {},
+    initSeconds: 0.5,
     seedSeconds: 1.5,
     ...overrides,
   };

@@ -12,9 +12,11 @@ import { start } from '../usecases/start.ts';
 import { readInputs } from './inputs.ts';
 import { info } from './log.ts';
 import { jobScope } from './job.ts';
+import { addSavings, removeSavings } from './job-savings.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { setOutputs, writeSummary } from './report.ts';
 import { loadState, saveState } from './state.ts';
+import { startSummary } from './summary.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
 
 /** How much of the database's log post prints. */
@@ -32,7 +34,10 @@ export async function main(): Promise<void> {
     await repair(composed.tools, signal);
     const report = await start(composed.tools, settings, who, signal);
     setOutputs(report);
-    await writeSummary(report);
+    await writeSummary(async () => {
+      const saved = report.savings?.savedSeconds;
+      return startSummary(report, await addSavings(around.tempDir, who.owner.scope, saved));
+    });
     if (report.save.kind === 'saved') warnOfReaders(settings.store, around.secrets);
     info(
       `${report.outcome}: ${settings.name} serves at ${report.endpoint.host}:${report.endpoint.port}`,
@@ -45,7 +50,8 @@ export async function post(): Promise<void> {
   await phase(async () => {
     const state = loadState();
     if (!state) return;
-    await using composed = await composeTools(surroundings(), 'auto');
+    const around = surroundings();
+    await using composed = await composeTools(around, 'auto');
     const { runtime } = composed.tools;
     for (const { id, name, running, exitCode } of await runtime.listContainers(
       runLabels(state.run),
@@ -57,6 +63,7 @@ export async function post(): Promise<void> {
       });
     }
     const removed = await removeRun(runtime, state.run);
+    await removeSavings(around.tempDir, jobScope(process.env));
     info(
       `removed: ${[...removed.containers, ...removed.volumes].join(', ') || 'nothing was left'}`,
     );

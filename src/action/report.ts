@@ -1,7 +1,6 @@
 import * as core from '@actions/core';
 
-import { formatBytes } from '../format.ts';
-import type { SaveOutcome, StartReport } from '../usecases/report.ts';
+import type { StartReport } from '../usecases/report.ts';
 
 /** Sets every output; one that has no value is empty, never absent. */
 export function setOutputs(report: StartReport): void {
@@ -25,32 +24,14 @@ export function setOutputs(report: StartReport): void {
   for (const [name, value] of Object.entries(outputs)) core.setOutput(name, value ?? '');
 }
 
-/** One table in the job summary. A summary that cannot be written (no file, too long) is not worth a failed step. */
-export async function writeSummary(report: StartReport): Promise<void> {
-  const rows: [string, string][] = [
-    ['Result', report.missReason === undefined ? 'hit' : `${report.outcome}: ${report.missReason}`],
-    ['Key', report.key],
-    ['Snapshot', report.snapshot ? formatBytes(report.snapshot.sizeBytes) : 'none'],
-    ['Save', describeSave(report.save)],
-    ...Object.entries(report.seconds).map(([phase, seconds]): [string, string] => [
-      phase,
-      `${seconds} s`,
-    ]),
-  ];
+/**
+ * Adds to the job summary. One that cannot be made or written (no file, a full disk) is not worth a failed step.
+ * @param make as Markdown
+ */
+export async function writeSummary(make: () => string | Promise<string>): Promise<void> {
   try {
-    await core.summary
-      .addHeading(`Database ${report.name} (${report.image})`, 3)
-      .addTable(rows.map(([name, value]) => [{ data: name, header: true }, escapeHtml(value)]))
-      .write();
+    await core.summary.addRaw(await make()).write();
   } catch (error) {
     core.debug(`no job summary: ${String(error)}`);
   }
-}
-
-export function describeSave(save: SaveOutcome): string {
-  return 'reason' in save ? `${save.kind}: ${save.reason}` : save.kind;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -14,6 +14,10 @@ import {
 import { readNamed } from './inputs.ts';
 import { jobScope } from './job.ts';
 import { phase, settingsContext, surroundings } from './phase.ts';
+import { writeSummary } from './report.ts';
+import { volumesSummary } from './summary.ts';
+
+const title = 'Restore a snapshot';
 
 /** The sub-action restore/. Its outputs are those of actions/cache/restore, and some more. */
 export async function restoreAction(): Promise<void> {
@@ -34,6 +38,7 @@ export async function restoreAction(): Promise<void> {
       ? undefined
       : await restore(tools, found, { ...settings, scope: jobScope(process.env) }, signal);
     setOutputs(found, report);
+    await writeSummary(() => summaryOf(key, found, report));
   }, core.setFailed);
 }
 
@@ -62,7 +67,21 @@ async function lookUp(
   }
   log.info(`Miss: ${reason}`);
   setOutputs(undefined, undefined);
+  await writeSummary(() => volumesSummary({ title, result: 'miss', reason, key }));
   return undefined;
+}
+
+function summaryOf(key: string, found: Found, report: RestoreReport | undefined): string {
+  const { volumes = [], seconds } = report ?? {};
+  const bytes = volumes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return volumesSummary({
+    ...{ title, key },
+    result: `${found.exact ? 'hit' : 'base'}${report ? '' : ', only looked up'}`,
+    ...(!found.exact && { reason: found.key }),
+    volumes: volumes.map(({ volume, sizeBytes }) => ({ name: volume, sizeBytes })),
+    copy: seconds && { bytes, seconds: seconds.restore },
+    totalSeconds: seconds?.total,
+  });
 }
 
 function setOutputs(found: Found | undefined, report: RestoreReport | undefined): void {

@@ -3,6 +3,7 @@ import * as core from '@actions/core';
 import { composeStoreTools } from '../compose.ts';
 import { AppError, explain, toAppError, type ErrorCode } from '../errors.ts';
 import type { StoreTools } from '../usecases/context.ts';
+import type { SavedSnapshot, SaveSeconds } from '../usecases/destination.ts';
 import { repair } from '../usecases/recover.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
@@ -17,15 +18,17 @@ import { readNamed } from './inputs.ts';
 import { info } from './log.ts';
 import { jobScope } from './job.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
+import { writeSummary } from './report.ts';
+import { volumesSummary } from './summary.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
 
 /** What the step reports; JSON where it is a list. */
 interface Outcome {
   readonly saved: boolean;
   readonly reason?: string;
-  readonly digest?: string;
-  readonly sizeBytes?: number;
-  readonly volumes?: readonly unknown[];
+  readonly snapshot?: SavedSnapshot;
+  readonly seconds?: SaveSeconds;
+  readonly volumes?: readonly { readonly source: string; readonly sizeBytes?: number }[];
   readonly changedPorts?: readonly unknown[];
 }
 
@@ -57,6 +60,7 @@ export async function saveAction(): Promise<void> {
     await repair(composed.tools, signal);
     const outcome = await saveIfWanted(composed.tools, settings, key, signal);
     setOutputs(key, outcome);
+    await writeSummary(() => summaryOf(key, outcome));
     if (outcome.saved) warnOfReaders(store, around.secrets);
   }, core.setFailed);
 }
@@ -111,23 +115,29 @@ async function saveNow(
 ): Promise<Outcome> {
   const request = { ...saveRequest(settings), key, provenance: provenance() };
   if (hasSources(settings)) {
-    const { snapshot, volumes, changedPorts } = await saveVolumes(tools, request, signal);
-    return { saved: true, ...snapshot, volumes, changedPorts };
+    return { saved: true, ...(await saveVolumes(tools, request, signal)) };
   }
-  const { snapshot, volumes } = await save(
-    tools,
-    { ...request, scope: jobScope(process.env) },
-    signal,
-  );
-  return { saved: true, ...snapshot, volumes: volumes.map((source) => ({ source })) };
+  const report = await save(tools, { ...request, scope: jobScope(process.env) }, signal);
+  return { saved: true, ...report, volumes: report.volumes.map((source) => ({ source })) };
+}
+
+function summaryOf(key: string, outcome: Outcome): string {
+  const { saved, reason, snapshot, seconds, volumes = [] } = outcome;
+  return volumesSummary({
+    ...{ title: 'Save a snapshot', result: saved ? 'saved' : 'not saved', reason, key },
+    snapshotBytes: snapshot?.sizeBytes,
+    volumes: volumes.map(({ source, ...rest }) => ({ name: source, ...rest })),
+    copy: snapshot && seconds && { bytes: snapshot.unpackedBytes, seconds: seconds.snapshot },
+    totalSeconds: seconds?.total,
+  });
 }
 
 function setOutputs(key: string, outcome: Outcome): void {
   core.setOutput('cache-primary-key', key);
   core.setOutput('saved', String(outcome.saved));
   core.setOutput('reason', outcome.reason ?? '');
-  core.setOutput('snapshot-digest', outcome.digest ?? '');
-  core.setOutput('snapshot-size', outcome.sizeBytes ?? '');
+  core.setOutput('snapshot-digest', outcome.snapshot?.digest ?? '');
+  core.setOutput('snapshot-size', outcome.snapshot?.sizeBytes ?? '');
   core.setOutput('volumes', JSON.stringify(outcome.volumes ?? []));
   core.setOutput('changed-ports', JSON.stringify(outcome.changedPorts ?? []));
   if (outcome.saved) info(`saved ${key}`);

@@ -2,6 +2,7 @@ import type { AppError, ErrorCode } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Removed } from '../usecases/remove.ts';
 import type { StartReport } from '../usecases/report.ts';
+import { describeSavings } from '../usecases/savings.ts';
 import type { RecoverReport } from '../usecases/recover.ts';
 import type { SaveVolumesReport } from '../usecases/save-volumes.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
@@ -58,9 +59,10 @@ export function startLines(report: StartReport): string[] {
     skipped: outcome === 'hit' ? '' : ', not saved',
     failed: ', not saved',
   }[save.kind];
+  const spared = report.savings ? `, ${describeSavings(report.savings)}` : '';
   const login = `${user === '' ? '' : `, user ${user}`}${database === '' ? '' : `, database ${database}`}`;
   return [
-    `${name}: ${how}${saved}, in ${seconds.total} s`,
+    `${name}: ${how}${saved}, in ${seconds.total} s${spared}`,
     `  serves at ${host}:${port}${login}`,
     `  look inside: docker exec -it ${container.slice(0, 12)} sh`,
     `  remove it:   snapvol stop ${name}`,

@@ -101,6 +101,11 @@ export interface Engine {
    * and say nothing.
    */
   readonly itemCount?: (credentials: Credentials) => InnerCommand;
+  /**
+   * Prints the largest tables of the wanted database by the engine's own catalogue, the largest first: `BYTES<TAB>NAME`, at
+   * most ten lines. Gives up by itself where it would have to wait for long.
+   */
+  readonly largestTables?: (credentials: Credentials) => InnerCommand;
   /** Looks at the data folder of a database that has been stopped, or paused. */
   dataState(read: ReadDataFile, credentials: Credentials): Promise<DataState>;
   /**

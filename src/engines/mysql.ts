@@ -56,6 +56,14 @@ export const mysql: Engine = {
   flush: (credentials) => query(mysqlClient, asRoot(credentials), flushAll),
   dataFiles: (credentials) =>
     query(mysqlClient, asRoot(credentials), 'select file_name from information_schema.files'),
+  // Sizes that it knows by heart are up to a day old.
+  largestTables: (credentials) =>
+    query(
+      mysqlClient,
+      asRoot(credentials),
+      `/*!80000 set information_schema_stats_expiry = 0 */;
+       ${largestTables('innodb_tablespaces')}`,
+    ),
 
   async dataState(read) {
     if ((await read('aria_log_control')) !== undefined) {
@@ -102,6 +110,8 @@ export const mariadb: Engine = {
       asRoot(credentials),
       'select filename from information_schema.innodb_sys_tablespaces',
     ),
+  largestTables: (credentials) =>
+    query(['mariadb'], asRoot(credentials), largestTables('innodb_sys_tablespaces')),
 
   async dataState(read) {
     if ((await read('mysql.ibd')) !== undefined) {
@@ -157,6 +167,19 @@ const mysqlClient = ['mysql', '--get-server-public-key'];
 const flushAll = `set @was = @@global.innodb_flush_log_at_trx_commit;
   set global innodb_flush_log_at_trx_commit = 1; flush tables; flush engine logs;
   set global innodb_flush_log_at_trx_commit = @was`;
+
+/**
+ * InnoDB's own figures lag behind what was just written, the sizes of its files do not. Names of files are the tables' own
+ * where those are plain.
+ */
+function largestTables(tablespaces: string): string {
+  return `set lock_wait_timeout = 2;
+  select greatest(data_length + index_length, coalesce(max(s.file_size), 0)) size, table_name
+    from information_schema.tables t
+    left join information_schema.${tablespaces} s on s.name = concat(table_schema, '/', table_name)
+   where table_schema = database() and table_type = 'BASE TABLE'
+   group by table_name, data_length, index_length order by size desc, table_name limit 10`;
+}
 
 /** Who may flush, and see where files lie: the user of the database may not. */
 function asRoot(credentials: Credentials): Credentials {

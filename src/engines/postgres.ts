@@ -57,6 +57,11 @@ export const postgres: Engine = {
     ),
     refusal: 'the restored server would find its unlogged tables empty after a paused copy',
   }),
+  largestTables(credentials) {
+    const { command, env } = psql(credentials, largestTables);
+    // One that waits for a lock would keep a server that is told to stop from it.
+    return { command, env: { ...env, PGOPTIONS: '-c statement_timeout=2s' } };
+  },
   cleanExitCodes: [0],
   dataState: readDataState,
   imageVersion,
@@ -81,6 +86,14 @@ function psql({ user, password, database }: Credentials, sql: string): InnerComm
     env: { PGUSER: user, PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
   };
 }
+
+/** With indexes and TOAST. One that is dropped meanwhile has no size. */
+const largestTables = `
+  select size || chr(9) || translate(name, chr(9) || chr(10) || chr(13), '???')
+    from (select pg_total_relation_size(c.oid) size, c.oid::regclass::text name
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.relkind in ('r', 'm') and n.nspname !~ '^(pg_|information_schema$)') t
+   where size is not null order by size desc, name limit 10`;
 
 /** The states of `pg_controldata`. https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_control.h */
 const controlStates: readonly string[] = [

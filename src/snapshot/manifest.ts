@@ -109,6 +109,16 @@ export interface Writer {
   readonly consistency: Consistency;
 }
 
+export interface LargeTable {
+  readonly name: string;
+  /** With its indexes. */
+  readonly bytes: number;
+}
+
+/** They are only to be shown. */
+export const largestTablesLimit = 10;
+export const tableNameLimit = 200;
+
 interface ManifestHead {
   readonly format: typeof formatVersion;
   readonly key: string;
@@ -130,6 +140,8 @@ export interface DatabaseManifest extends ManifestHead {
     readonly dataPath: string;
     /** How many items (keys) the server said it held. `null` where its engine does not count. */
     readonly items: number | null;
+    /** As its catalogue said before the copy, the largest first. Empty where the engine does not tell. */
+    readonly largestTables: readonly LargeTable[];
   };
   readonly image: ManifestImage;
   readonly credentials: {
@@ -139,6 +151,8 @@ export interface DatabaseManifest extends ManifestHead {
   };
   readonly consistency: Consistency;
   readonly volumes: readonly DatabaseVolume[];
+  /** Until the seed could begin: on an empty volume, or the restored base. */
+  readonly initSeconds: number | null;
   readonly seedSeconds: number | null;
 }
 
@@ -168,7 +182,7 @@ const listOf = <T>(item: v.GenericSchema<unknown, T>) =>
   v.pipe(v.array(item), v.maxLength(itemsLimit));
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const seconds = v.pipe(v.number(), v.minValue(0));
+const seconds = v.pipe(v.number(), v.finite(), v.minValue(0));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'not a sha256 in hexadecimal'));
 /** One path segment of harmless characters: names of files in the bundle never lead out of it. */
 const fileName = v.pipe(v.string(), v.maxLength(255), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/));
@@ -245,6 +259,12 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
       dataVersion: v.nullable(text),
       dataPath: absolutePath,
       items: v.nullable(count),
+      largestTables: v.pipe(
+        v.array(
+          v.strictObject({ name: v.pipe(v.string(), v.maxLength(tableNameLimit)), bytes: count }),
+        ),
+        v.maxLength(largestTablesLimit),
+      ),
     }),
     image,
     credentials: v.strictObject({
@@ -254,6 +274,7 @@ const manifest: v.GenericSchema<unknown, Manifest> = v.variant('kind', [
     }),
     consistency,
     volumes: volumesOf(v.strictObject({ ...archive, mountPath: absolutePath })),
+    initSeconds: v.nullable(seconds),
     seedSeconds: v.nullable(seconds),
   }),
   v.strictObject({

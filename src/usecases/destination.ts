@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
 import { isReplaceable, type SnapshotStore } from '../stores/store.ts';
 import type { StoreTools } from './context.ts';
 
@@ -7,6 +8,31 @@ export interface Destination {
   readonly key: string;
   /** Replace a snapshot that has this key. */
   readonly overwrite: boolean;
+}
+
+/** What was saved, for reports. */
+export interface SavedSnapshot {
+  readonly digest: string;
+  /** Of all files of its bundle. */
+  readonly sizeBytes: number;
+  /** Of the tars in its archives. */
+  readonly unpackedBytes: number;
+}
+
+/** `snapshot`: stopping, copying, starting again. */
+export interface SaveSeconds {
+  readonly snapshot: number;
+  readonly total: number;
+}
+
+/** Reads the sizes of the bundle's files: it must still be there. */
+export async function describeSaved(bundle: Bundle): Promise<SavedSnapshot> {
+  const { digest, manifest } = bundle;
+  return {
+    digest,
+    sizeBytes: await bundleBytes(bundle),
+    unpackedBytes: manifest.volumes.reduce((sum, { tarBytes }) => sum + tarBytes, 0),
+  };
 }
 
 /**

@@ -24,16 +24,18 @@ export interface Phase {
   readonly name: PhaseName;
   readonly startSeconds: number;
   readonly seconds: number;
+  /** It led to nothing, as the restore of a snapshot that could not be used. */
+  readonly inVain: boolean;
 }
 
-/** How long each phase took; one that did not happen is absent. `total`: all of it. */
+/** How long each phase took; one that did not happen, or was in vain, is absent. `total`: all of it. */
 export type Seconds = Readonly<Partial<Record<PhaseName, number>> & { total: number }>;
 
 /** Measures the phases of one `start`. */
 export interface Phases {
   timed<T>(name: PhaseName, work: () => Promise<T>): Promise<T>;
-  /** Takes out what was in vain. */
-  forget(name: PhaseName): void;
+  /** What was measured under these names until now was in vain. */
+  discard(...names: readonly PhaseName[]): void;
   /** In the order in which they ended. */
   list(): readonly Phase[];
   seconds(): Seconds;
@@ -49,16 +51,21 @@ export function measurePhases(clock: Clock): Phases {
       try {
         return await work();
       } finally {
-        phases.push({ name, startSeconds, seconds: secondsSince(clock, phaseMs) });
+        const seconds = secondsSince(clock, phaseMs);
+        phases.push({ name, startSeconds, seconds, inVain: false });
       }
     },
-    forget(name) {
-      phases = phases.filter((phase) => phase.name !== name);
+    discard(...names) {
+      phases = phases.map((phase) =>
+        names.includes(phase.name) ? { ...phase, inVain: true } : phase,
+      );
     },
     list: () => [...phases],
     // Of one that came twice, the last counts.
     seconds: () => ({
-      ...Object.fromEntries(phases.map(({ name, seconds }) => [name, seconds])),
+      ...Object.fromEntries(
+        phases.filter(({ inVain }) => !inVain).map(({ name, seconds }) => [name, seconds]),
+      ),
       total: secondsSince(clock, startMs),
     }),
   };

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ExecResult } from '../runtime/runtime.ts';
 import { longestPrefix } from '../paths.ts';
+import { largestTablesLimit, tableNameLimit, type LargeTable } from '../snapshot/manifest.ts';
 import { extractHead } from '../runtime/small-tar.ts';
 import type { Tools } from './context.ts';
 
@@ -60,6 +61,41 @@ export async function countItems(
   throw new AppError('container-unhealthy', `the database does not ${what}: ${output}`, {
     details: await runtime.logs(id, logTailLines),
   });
+}
+
+/** A server that has to wait for locks is not waited for: its answer is only shown. */
+const largestTablesTimeoutMs = 5000;
+
+/** The largest tables of the running server, the largest first. None where it does not tell, or does not answer. */
+export async function listLargestTables(
+  runtime: ContainerRuntime,
+  { id, engine, endpoint }: Pick<DataSource, 'id' | 'engine' | 'endpoint'>,
+  signal: AbortSignal,
+): Promise<readonly LargeTable[]> {
+  const question = engine.largestTables?.(endpoint);
+  if (!question) return [];
+  const patience = { timeoutMs: largestTablesTimeoutMs, signal };
+  try {
+    const answer = await ask(runtime, id, question, 'name its largest tables', patience);
+    return answer.exitCode === 0 ? readTables(answer.output) : [];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof AppError) return [];
+    throw error;
+  }
+}
+
+/** Names are anybody's text, and lines that are none of ours may stand between. */
+function readTables(output: string): LargeTable[] {
+  return output
+    .split('\n')
+    .flatMap((line) => {
+      const [, bytes, name] = /^(\d{1,15})\t(.+)$/.exec(line) ?? [];
+      return name === undefined
+        ? []
+        : { name: name.slice(0, tableNameLimit), bytes: Number(bytes) };
+    })
+    .slice(0, largestTablesLimit);
 }
 
 /** @throws `invalid-settings` for a server whose files would not hold everything while it is paused */

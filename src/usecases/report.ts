@@ -1,11 +1,34 @@
 import type { Endpoint } from '../engines/engine.ts';
 import type { KeyParts } from '../snapshot/key.ts';
+import type { Bundle } from '../snapshot/bundle.ts';
+import type { DatabaseManifest, LargeTable } from '../snapshot/manifest.ts';
+import type { PathStep } from './critical-path.ts';
+import { describeSaved, type SavedSnapshot } from './destination.ts';
 import type { Phase, Seconds } from './phases.ts';
+import type { Savings } from './savings.ts';
 
 /** What became of saving. `skipped` and `failed` say why. */
 export type SaveOutcome =
   | { readonly kind: 'saved' | 'already-there' }
   | { readonly kind: 'skipped' | 'failed'; readonly reason: string };
+
+/** A snapshot that was restored or saved. */
+export interface ReportedSnapshot extends SavedSnapshot {
+  /** What an empty database, and then the seed, took when it was made. `null` where no seed had run. */
+  readonly initSeconds: number | null;
+  readonly seedSeconds: number | null;
+  /** The largest first. Empty where the engine does not tell. */
+  readonly largestTables: readonly LargeTable[];
+}
+
+/** Reads the sizes of the bundle's files: it must still be there. */
+export async function reportSnapshot(bundle: Bundle<DatabaseManifest>): Promise<ReportedSnapshot> {
+  const { engine, initSeconds, seedSeconds } = bundle.manifest;
+  return {
+    ...(await describeSaved(bundle)),
+    ...{ initSeconds, seedSeconds, largestTables: engine.largestTables },
+  };
+}
 
 /** What `start` did. Outputs, the job summary and `--json` are views of it. */
 export interface StartReport {
@@ -24,8 +47,11 @@ export interface StartReport {
   readonly volume: string;
   readonly endpoint: Endpoint;
   readonly url: string;
-  readonly snapshot: { readonly digest: string; readonly sizeBytes: number } | undefined;
+  readonly snapshot: ReportedSnapshot | undefined;
   readonly save: SaveOutcome;
   readonly phases: readonly Phase[];
   readonly seconds: Seconds;
+  readonly criticalPath: readonly PathStep[];
+  /** Of a hit whose snapshot tells what its seeding took. */
+  readonly savings: Savings | undefined;
 }

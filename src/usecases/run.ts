@@ -8,12 +8,14 @@ import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
+import { criticalPath } from './critical-path.ts';
 import { launch, type Database } from './database.ts';
 import type { Plan } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
 import type { Phases } from './phases.ts';
 import type { StartReport } from './report.ts';
+import { savingsOf } from './savings.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import { restoreVolumes } from './fill.ts';
 
@@ -126,7 +128,7 @@ export async function discard(run: Run, what: string, error: unknown): Promise<A
   if (!(error instanceof AppError) || !unusable.has(error.code)) throw error;
   warn(run, `${what} cannot be used`, error);
   await removeMade(tools.runtime, runLabels(who.owner.run));
-  phases.forget('restore'); // in vain
+  phases.discard('restore', 'ready', 'check');
   return error;
 }
 
@@ -142,6 +144,8 @@ export function reportOf(
 ): StartReport {
   const url = plan.engine.url(endpoint);
   if (endpoint.password !== plan.engine.defaults.password) tools.log.mask(url);
+  const seconds = phases.seconds();
+  const path = criticalPath(phases.list(), seconds.total);
   return {
     ...facts,
     key: plan.key,
@@ -155,6 +159,9 @@ export function reportOf(
     endpoint,
     url,
     phases: phases.list(),
-    seconds: phases.seconds(),
+    seconds,
+    criticalPath: path,
+    savings:
+      facts.outcome === 'hit' && facts.snapshot ? savingsOf(facts.snapshot, path) : undefined,
   };
 }

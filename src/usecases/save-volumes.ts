@@ -9,7 +9,7 @@ import { copyLabels } from '../runtime/labels.ts';
 import type { ContainerState } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import type { CopySettings } from '../settings.ts';
-import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
+import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import {
   formatVersion,
   type KeptVolume,
@@ -19,7 +19,14 @@ import {
 import { createdBy } from '../version.ts';
 import { archiveVolume } from './archive.ts';
 import type { StoreTools, Tools } from './context.ts';
-import { requireKeyFree, storeBundle, type Destination } from './destination.ts';
+import {
+  describeSaved,
+  requireKeyFree,
+  storeBundle,
+  type Destination,
+  type SavedSnapshot,
+  type SaveSeconds,
+} from './destination.ts';
 import type { ChangedPort } from './go-on.ts';
 import { helperImages, type HelperImages } from './helper-images.ts';
 import { refusePaused, refuseUnstoppable } from './quiesce.ts';
@@ -63,8 +70,8 @@ export interface SaveVolumesReport {
   readonly volumes: readonly SavedVolume[];
   readonly writers: readonly Writer[];
   readonly changedPorts: readonly ChangedPort[];
-  readonly snapshot: { readonly digest: string; readonly sizeBytes: number };
-  readonly seconds: { readonly total: number };
+  readonly snapshot: SavedSnapshot;
+  readonly seconds: SaveSeconds;
 }
 
 /**
@@ -85,14 +92,16 @@ export async function saveVolumes(
   const sources = await resolveSources({ runtime, log, containers, signal }, request);
   const storages = sources.map(({ storage }) => storage);
   const writers = await describeAll(tools, request, containers, storages, signal);
+  const snapshotMs = clock.monotonicMs();
   const { bundle, changedPorts } = await log.group(`Snapshot ${request.name}`, () =>
     takeSnapshot(tools, request, { sources, containers, writers }, signal),
   );
+  const snapshotSeconds = secondsSince(clock, snapshotMs);
   for (const { container, port, before, after } of changedPorts) {
     log.warn(`port ${port} of ${container} was published at ${before}, and now at ${after}`);
   }
   await storeBundle(tools, request, bundle.dir, signal);
-  const { manifest, digest } = bundle;
+  const { manifest } = bundle;
   return {
     ...{ key: request.key, store: store.name, name: request.name },
     volumes: manifest.volumes.map(({ name, mountPath, tarBytes }, i) => ({
@@ -100,8 +109,8 @@ export async function saveVolumes(
     })),
     writers: manifest.writers,
     changedPorts,
-    snapshot: { digest, sizeBytes: await bundleBytes(bundle) },
-    seconds: { total: secondsSince(clock, startMs) },
+    snapshot: await describeSaved(bundle),
+    seconds: { snapshot: snapshotSeconds, total: secondsSince(clock, startMs) },
   };
 }
 

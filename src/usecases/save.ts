@@ -5,10 +5,17 @@ import { waitUntilReady } from '../runtime/health.ts';
 import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { credentialsIn, parseSettings, type CopySettings } from '../settings.ts';
-import { bundleBytes, writeBundle, type Bundle } from '../snapshot/bundle.ts';
+import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { StoreTools, Tools } from './context.ts';
-import { requireKeyFree, storeBundle, type Destination } from './destination.ts';
+import {
+  describeSaved,
+  requireKeyFree,
+  storeBundle,
+  type Destination,
+  type SavedSnapshot,
+  type SaveSeconds,
+} from './destination.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
@@ -35,8 +42,8 @@ export interface SaveReport {
   readonly image: string;
   readonly container: string;
   readonly volumes: readonly string[];
-  readonly snapshot: { readonly digest: string; readonly sizeBytes: number };
-  readonly seconds: { readonly total: number };
+  readonly snapshot: SavedSnapshot;
+  readonly seconds: SaveSeconds;
 }
 
 /**
@@ -65,10 +72,12 @@ export async function save(
     const { id } = container;
     await waitUntilReady(runtime, clock, id, engine.readiness(endpoint), waitTimeoutMs, signal);
   }
+  const snapshotMs = clock.monotonicMs();
   const bundle = await log.group('Snapshot', async () => {
     const taken = await takeAndStartAgain(tools, container, source, request, signal);
     return container.running ? compareItems(tools, container, source, taken, signal) : taken;
   });
+  const snapshotSeconds = secondsSince(clock, snapshotMs);
   await storeBundle(tools, request, bundle.dir, signal);
   return {
     key,
@@ -78,8 +87,8 @@ export async function save(
     image: source.image.reference,
     container: container.id,
     volumes: source.volumes.map(({ volume }) => volume),
-    snapshot: { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) },
-    seconds: { total: secondsSince(clock, startMs) },
+    snapshot: await describeSaved(bundle),
+    seconds: { snapshot: snapshotSeconds, total: secondsSince(clock, startMs) },
   };
 }
 
@@ -151,7 +160,7 @@ async function takeAndStartAgain(
 ): Promise<Bundle<DatabaseManifest>> {
   const { id } = container;
   const { engine, endpoint } = source;
-  const facts = { provenance, seedSeconds: null };
+  const facts = { provenance, initSeconds: null, seedSeconds: null };
   signal.throwIfAborted();
   const take = (): Promise<Bundle<DatabaseManifest>> =>
     takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal);

@@ -1,10 +1,10 @@
 import { AppError, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
-import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Database } from './database.ts';
 import { removeMade } from './remove.ts';
-import type { SaveOutcome, StartReport } from './report.ts';
+import { reportSnapshot, type SaveOutcome, type StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
 import {
   check,
@@ -45,9 +45,7 @@ export async function seed(
   const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
   const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
   const snapshot =
-    bundle instanceof AppError || save.kind !== 'saved'
-      ? undefined
-      : { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) };
+    bundle instanceof AppError || save.kind !== 'saved' ? undefined : await reportSnapshot(bundle);
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
   log.info('Seeding once more: the first database cannot be trusted');
@@ -115,7 +113,9 @@ interface Taken {
  */
 function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
   const { tools, settings, plan, who, phases, signal } = run;
-  const facts = { provenance: who.provenance, seedSeconds: phases.seconds().seed ?? 0 };
+  // On top of a base, its restore is what an empty database is elsewhere.
+  const { restore = 0, ready = 0, seed: seedSeconds = 0 } = phases.seconds();
+  const facts = { provenance: who.provenance, initSeconds: restore + ready, seedSeconds };
   const take = async (): Promise<Taken> => {
     const bundle = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
       (error: unknown) => {

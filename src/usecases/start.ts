@@ -1,14 +1,15 @@
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
-import { bundleBytes, type Bundle } from '../snapshot/bundle.ts';
+import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
+import { describePath } from './critical-path.ts';
 import { explainMiss } from './explain.ts';
 import { measurePhases, type Phases } from './phases.ts';
 import { makePlan } from './plan.ts';
 import { forgetStarting, removeRun } from './remove.ts';
-import type { StartReport } from './report.ts';
+import { reportSnapshot, type StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { keyHolderAfter, searchSnapshot, type Miss } from './search.ts';
@@ -44,6 +45,7 @@ export async function start(
     const run = await prepare(tools, settings, who, phases, signal);
     const report = await restoreOrSeed(run);
     await forgetStarting(runtime, runLabels(owner.run));
+    log.info(describePath(report.criticalPath, report.seconds.total));
     return report;
   } catch (error) {
     await cleanUp(tools, owner.run);
@@ -111,14 +113,14 @@ async function restoreOrSeed(run: Run): Promise<StartReport> {
 async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | AppError> {
   const { key } = run.plan;
   try {
-    const sizeBytes = await bundleBytes(bundle);
+    const snapshot = await reportSnapshot(bundle); // the bundle is used up by what follows
     const database = await serveRestored(run, bundle);
     await check(run, database);
     return reportOf(run, database, {
       outcome: 'hit',
       missReason: undefined,
       matchedKey: key,
-      snapshot: { digest: bundle.digest, sizeBytes },
+      snapshot,
       save: { kind: 'skipped', reason: 'it was restored' },
     });
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   formatVersion,
   type DatabaseManifest,
   type DatabaseVolume,
+  type LargeTable,
   type ManifestImage,
 } from '../snapshot/manifest.ts';
 import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
@@ -18,7 +19,7 @@ import { createdBy } from '../version.ts';
 import { archiveVolume } from './archive.ts';
 import type { Tools } from './context.ts';
 import { longestPrefix } from '../paths.ts';
-import { outsideError, type DataSource } from './probes.ts';
+import { listLargestTables, outsideError, type DataSource } from './probes.ts';
 import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
 
@@ -31,7 +32,8 @@ export type SnapshotSource = Pick<
 /** What only the caller knows of a snapshot. */
 export interface SnapshotFacts {
   readonly provenance: Readonly<Record<string, string>>;
-  /** `null` where no seed has run. */
+  /** Until the seed could begin, and what it took. `null` where no seed has run. */
+  readonly initSeconds: number | null;
   readonly seedSeconds: number | null;
 }
 
@@ -51,6 +53,7 @@ export async function takeSnapshot(
   const { engine, dataPath } = source;
   const dir = join(tools.scratchDir, 'saved');
   await mkdir(dir);
+  const largestTables = await listLargestTables(tools.runtime, { ...database, engine }, signal);
   let createdAt = new Date(tools.clock.now());
   const quiesced = await whileQuiesced(
     tools,
@@ -62,7 +65,7 @@ export async function takeSnapshot(
     },
     signal,
   );
-  return writeBundle(dir, manifestOf(source, quiesced, createdAt, facts));
+  return writeBundle(dir, manifestOf(source, quiesced, createdAt, largestTables, facts));
 }
 
 async function copyVolumes(
@@ -122,7 +125,8 @@ function manifestOf(
   source: SnapshotSource,
   { copied, consistency, dataVersion, items }: Quiesced<DatabaseVolume[]>,
   createdAt: Date,
-  { provenance, seedSeconds }: SnapshotFacts,
+  largestTables: readonly LargeTable[],
+  { provenance, initSeconds, seedSeconds }: SnapshotFacts,
 ): DatabaseManifest {
   const { image, target } = source;
   return {
@@ -133,13 +137,16 @@ function manifestOf(
     keyParts: [...source.keyParts],
     createdAt: createdAt.toISOString(),
     createdBy,
-    engine: { id: source.engine.id, dataVersion, dataPath: source.dataPath, items },
+    engine: {
+      ...{ id: source.engine.id, dataVersion, dataPath: source.dataPath, items },
+      largestTables: [...largestTables],
+    },
     image: manifestImage(image),
     credentials: target.credentials,
     consistency,
     volumes: copied,
     provenance: { ...provenance },
-    seedSeconds,
+    ...{ initSeconds, seedSeconds },
   };
 }
 

@@ -4,26 +4,9 @@ import * as views from '../../../src/cli/output.ts';
 import { defaultStore } from '../../../src/cli/surroundings.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { StartReport } from '../../../src/usecases/report.ts';
+import { makeReport } from '../../support/reports.ts';
 
-const report: StartReport = {
-  outcome: 'hit',
-  missReason: undefined,
-  key: 'k1',
-  keyParts: [{ name: 'image', value: 'postgres:17' }],
-  matchedKey: 'k1',
-  store: 'file:/s',
-  name: 'shop',
-  engine: 'postgres',
-  image: 'postgres:17',
-  container: '0123456789abcdef',
-  volume: 'v',
-  endpoint: { host: '127.0.0.1', port: 5432, user: 'app', password: 'pass', database: 'shop' },
-  url: 'postgresql://app:pass@127.0.0.1:5432/shop',
-  snapshot: { digest: 'd', sizeBytes: 9 },
-  save: { kind: 'skipped', reason: 'it was restored' },
-  phases: [],
-  seconds: { total: 2 },
-};
+const report = makeReport();
 
 describe('the view of start', () => {
   test('is the URL alone', () => {
@@ -45,18 +28,24 @@ describe('the view of start', () => {
       user: 'app',
       database: 'shop',
       url: report.url,
-      seconds: { total: 2 },
+      snapshot: { sizeBytes: 9_000_000, largestTables: [{ name: 'item' }] },
+      seconds: { restore: 1.3, total: 2 },
+      criticalPath: [{ name: 'search' }, { name: 'restore' }, { name: 'other', seconds: 0.3 }],
+      savings: { savedSeconds: 13 },
     });
   });
 
   test('says how the data came, where it is, and how to stop', () => {
     expect(views.startLines(report)).toEqual([
-      'shop: restored from k1, in 2 s',
+      'shop: restored from k1, in 2 s, 13.0 s less than seeding (15.0 s)',
       '  serves at 127.0.0.1:5432, user app, database shop',
       '  look inside: docker exec -it 0123456789ab sh',
       '  remove it:   snapvol stop shop',
     ]);
-    const seeded: StartReport = { ...report, outcome: 'miss', save: { kind: 'saved' } };
+    const seeded: StartReport = {
+      ...report,
+      ...{ outcome: 'miss', save: { kind: 'saved' }, savings: undefined },
+    };
     expect(views.startLines(seeded)[0]).toBe('shop: seeded, saved as k1, in 2 s');
     const nameless = { ...report, endpoint: { ...report.endpoint, user: '', database: '' } };
     expect(views.startLines(nameless)[1]).toBe('  serves at 127.0.0.1:5432');

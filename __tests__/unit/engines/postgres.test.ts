@@ -45,6 +45,11 @@ describe('postgres', () => {
     expect(command.join(' ')).toContain('--host="$HOSTNAME"');
     expect(env).toMatchObject({ PGDATABASE: 'shop db', PGPASSWORD: 'p/w:d' });
     expect(command.join(' ')).not.toContain('p/w:d');
+    // What is only shown keeps no server from stopping.
+    expect(postgres.largestTables?.(endpoint).env).toMatchObject({
+      ...env,
+      PGOPTIONS: expect.stringMatching(/statement_timeout=2s/),
+    });
   });
 
   function control(state: number): Buffer {

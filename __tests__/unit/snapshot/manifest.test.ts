@@ -34,6 +34,11 @@ describe('a manifest', () => {
 
   const [volume] = makeManifest().volumes;
   if (!volume) throw new Error('the sample has a volume');
+  const withTables = (count: number, name: string) => {
+    const { engine } = makeManifest();
+    const largestTables = Array(count).fill({ name, bytes: 1 });
+    return makeManifest({ engine: { ...engine, largestTables } });
+  };
   const archiveNamed = (archive: string) => makeManifest({ volumes: [{ ...volume, archive }] });
 
   test('may have names that mean something elsewhere', () => {
@@ -119,6 +124,9 @@ describe('a manifest', () => {
     ['20,000 volumes', makeManifest({ volumes: Array<typeof volume>(20_000).fill(volume) })],
     ['the fields of another kind', { ...makeVolumesManifest(), seedSeconds: 1 }],
     ['a list instead of an object', []],
+    ['11 largest tables', withTables(11, 'item')],
+    ['a table with a name of 201 characters', withTables(1, 'x'.repeat(201))],
+    ['a time without end', JSON.parse('{"seedSeconds": 1e999}')],
     ['null', null],
   ])('with %s is corrupt', (_, value) => {
     expect(refusal(JSON.stringify(value))).toMatchObject({ code: 'snapshot-corrupt' });

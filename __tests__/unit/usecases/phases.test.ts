@@ -17,12 +17,13 @@ test('phases are told by when they began and how long they took', async () => {
   await phases.timed('ready', wait(2000));
   await phases.timed('ready', wait(250));
   expect(phases.list()).toEqual([
-    { name: 'search', startSeconds: 0, seconds: 1 },
-    { name: 'restore', startSeconds: 1, seconds: 0.5 },
-    { name: 'ready', startSeconds: 1.5, seconds: 2 },
-    { name: 'ready', startSeconds: 3.5, seconds: 0.25 },
+    { name: 'search', startSeconds: 0, seconds: 1, inVain: false },
+    { name: 'restore', startSeconds: 1, seconds: 0.5, inVain: false },
+    { name: 'ready', startSeconds: 1.5, seconds: 2, inVain: false },
+    { name: 'ready', startSeconds: 3.5, seconds: 0.25, inVain: false },
   ]);
   expect(phases.seconds()).toEqual({ search: 1, restore: 0.5, ready: 0.25, total: 3.75 });
-  phases.forget('restore');
+  phases.discard('restore', 'check');
   expect(phases.seconds()).not.toHaveProperty('restore');
+  expect(phases.list().filter(({ inVain }) => inVain)).toMatchObject([{ name: 'restore' }]);
 });
