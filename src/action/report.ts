@@ -48,6 +48,7 @@ export async function writeSummary(report: StartReport): Promise<void> {
 }
 
 export function describeSave(save: SaveOutcome): string {
+  if (save.kind === 'uploading') return 'uploading in the background';
   return 'reason' in save ? `${save.kind}: ${save.reason}` : save.kind;
 }
 

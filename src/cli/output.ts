@@ -55,12 +55,13 @@ export function startLines(report: StartReport): string[] {
   const saved = {
     saved: `, saved as ${report.key}`,
     'already-there': ', not saved: another run has saved this key',
+    uploading: ', being saved',
     skipped: outcome === 'hit' ? '' : ', not saved',
     failed: ', not saved',
   }[save.kind];
   const login = `${user === '' ? '' : `, user ${user}`}${database === '' ? '' : `, database ${database}`}`;
   return [
-    `${name}: ${how}${saved}, in ${seconds.total ?? 0} s`,
+    `${name}: ${how}${saved}, in ${seconds.total} s`,
     `  serves at ${host}:${port}${login}`,
     `  look inside: docker exec -it ${container.slice(0, 12)} sh`,
     `  remove it:   snapvol stop ${name}`,

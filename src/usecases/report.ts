@@ -2,9 +2,9 @@ import type { Endpoint } from '../engines/engine.ts';
 import type { KeyParts } from '../snapshot/key.ts';
 import type { Phase, Seconds } from './phases.ts';
 
-/** What became of saving. `skipped` and `failed` say why. */
+/** What became of saving. `skipped` and `failed` say why; `uploading`: another process is at it. */
 export type SaveOutcome =
-  | { readonly kind: 'saved' | 'already-there' }
+  | { readonly kind: 'saved' | 'already-there' | 'uploading' }
   | { readonly kind: 'skipped' | 'failed'; readonly reason: string };
 
 /** What `start` did. Outputs, the job summary and `--json` are views of it. */
