@@ -55,11 +55,13 @@ async function waitForEnd(
     const outcome = await readIfThere(join(upload.dir, uploadFiles.outcome));
     if (outcome !== undefined) return parseOutcome(outcome);
     if (!isAlive) return failed('the process that uploaded it was ended before it was done');
-    if (signal.aborted || (isCancelled && systemClock.monotonicMs() >= endMs)) {
-      return failed('the job was cancelled');
-    }
-    if (systemClock.monotonicMs() >= endMs) {
-      return failed(`it was not done ${waitMs / 1000} s after the last step`);
+    if (signal.aborted || systemClock.monotonicMs() >= endMs) {
+      const isEnded = signal.aborted || isCancelled;
+      return failed(
+        isEnded
+          ? 'the job was cancelled'
+          : `it was not done ${waitMs / 1000} s after the last step`,
+      );
     }
     if (first) info('it is not done yet: waiting for it');
     await systemClock.sleep(pollMs, signal).catch(() => undefined);

@@ -46,6 +46,7 @@ export async function handOver(
   onStarted: (upload: Pick<PendingUpload, 'dir' | 'process'>) => void,
 ): Promise<void> {
   const dir = await mkdtemp(join(tempDir, 'snapvol-upload-'));
+  const movedDir = join(dir, uploadFiles.bundle);
   let child: ChildProcess | undefined;
   try {
     await using log = await open(join(dir, uploadFiles.log), 'w', 0o600);
@@ -56,10 +57,11 @@ export async function handOver(
     });
     await once(child, 'spawn');
     if (child.pid === undefined) throw new AppError('internal', 'the process has no id');
-    await rename(bundleDir, join(dir, uploadFiles.bundle));
+    await rename(bundleDir, movedDir);
     onStarted({ dir, process: identityOf(child.pid) });
   } catch (error) {
     child?.stdin?.destroy(); // without an order it ends
+    await rename(movedDir, bundleDir).catch(() => undefined); // it may not have been moved
     await rm(dir, { recursive: true, force: true });
     throw error;
   }

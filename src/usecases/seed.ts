@@ -44,12 +44,12 @@ export async function seed(
     return report(seeded, { kind: 'skipped', reason });
   }
   const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
-  const sizeBytes = bundle instanceof AppError ? 0 : await bundleBytes(bundle);
-  const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
-  const snapshot =
-    bundle instanceof AppError || (save.kind !== 'saved' && save.kind !== 'uploading')
+  const taken =
+    bundle instanceof AppError
       ? undefined
-      : { digest: bundle.digest, sizeBytes };
+      : { digest: bundle.digest, sizeBytes: await bundleBytes(bundle) };
+  const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
+  const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? taken : undefined;
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
   log.info('Seeding once more: the first database cannot be trusted');
@@ -165,6 +165,7 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
 
 async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
   const { tools, plan, phases, signal } = run;
+  signal.throwIfAborted();
   if (tools.handOver && (await isHandedOver(run, bundle, tools.handOver))) {
     return { kind: 'uploading' };
   }

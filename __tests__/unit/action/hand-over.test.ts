@@ -29,5 +29,11 @@ test('what cannot be handed over stays where it is, and leaves nothing', async (
     handOver(missing, order, { tempDir: missing, env: {} }, onStarted),
   ).rejects.toMatchObject({ code: 'ENOENT' });
   expect(started).toBe(0);
+  const bundle = await scratch.bundle('shop');
+  const noRoom = (): void => {
+    throw new Error('no room for the state of the step');
+  };
+  await expect(handOver(bundle, order, { tempDir, env: {} }, noRoom)).rejects.toThrow('no room');
+  expect(await readdir(bundle)).toHaveLength(3);
   expect(await readdir(tempDir)).toEqual([]);
 });
