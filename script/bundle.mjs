@@ -56,6 +56,7 @@ const files = new Map([
   ['index.js', library(publicNames)],
   ['main.js', stub("The action's main phase", 'runAction', "'main'")],
   ['post.js', stub("The action's post phase", 'runAction', "'post'")],
+  ['upload.js', stub('The upload that goes on after the main phase', 'runUpload', '')],
   ['save.js', stub('The sub-action save/', 'runSubAction', "'save'")],
   ['restore.js', stub('The sub-action restore/', 'runSubAction', "'restore'")],
   ['tar-sieve-program.js', stub('The process that looks at tar streams', 'runTarSieve', '')],

@@ -23,6 +23,11 @@ export async function runTarSieve(): Promise<void> {
   await import('./runtime/tar-sieve-program.ts');
 }
 
+/** Runs the process that uploads when the main phase of the action has ended. */
+export async function runUpload(): Promise<void> {
+  await (await import('./action/upload.ts')).upload();
+}
+
 /** Runs the command-line tool with the arguments of this process. */
 export async function runCli(): Promise<void> {
   const { main } = await import('./cli/main.ts');

@@ -110,6 +110,11 @@ export async function composeArchiveTools(
 /** GitHub's stores hold at most a few gigabytes; a folder may be a slow disk for a large database. */
 const storeTimeoutMs = { 'actions-cache': 600_000, artifact: 600_000, file: 86_400_000 } as const;
 
+/** How long one look-up, download or upload may take. */
+export function timeoutMsOf({ kind, timeoutMs }: StoreLocation): number {
+  return timeoutMs ?? storeTimeoutMs[kind];
+}
+
 /** The store, patient up to a limit, which opens what is encrypted. @throws `invalid-settings` for a key that is none */
 export async function composeStore(
   location: StoreLocation,
@@ -117,7 +122,7 @@ export async function composeStore(
 ): Promise<SnapshotStore> {
   const { encryptTo = [] } = location;
   const keys = await readKeys({ ...around.secrets, encryptTo }, around);
-  const timeoutMs = location.timeoutMs ?? storeTimeoutMs[location.kind];
+  const timeoutMs = timeoutMsOf(location);
   const store = await openStore(location, around);
   const patient = createRetryingStore(store, { timeoutMs, clock: systemClock, log: around.log });
   return createEncryptedStore(patient, keys);

@@ -40,7 +40,23 @@ export function isAlive(pid: number): boolean {
 
 /** This process, for {@link stateOf}. */
 export function thisProcess(): string {
-  return `${place()} ${process.pid} ${startOf(process.pid)}`;
+  return identityOf(process.pid);
+}
+
+/** A process that lives here, for {@link stateOf}. */
+export function identityOf(pid: number): string {
+  return `${place()} ${pid} ${startOf(pid)}`;
+}
+
+/** Ends a process that leads a group, and its group, at once. Does nothing when it has ended: its id may be another's. */
+export function killGroup(identity: string): void {
+  if (stateOf(identity) !== 'alive') return;
+  const [, pid] = identity.split(' ');
+  try {
+    process.kill(-Number(pid), 'SIGKILL');
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ESRCH') throw error;
+  }
 }
 
 export function stateOf(identity: string): ProcessState {

@@ -178,6 +178,19 @@ test('a free port that is taken before it is used is changed for another', async
   }
 });
 
+test('a bundle that cannot be handed over to another process is saved by this one', async () => {
+  const log = createRecordingLog();
+  const store = createFileStore(await scratch.folder('store'));
+  const inputs = { image: testImage('redis:7'), port: '0', seed: 'true' };
+  const settings = parseSettings(inputs, { defaultStore: 'artifact' });
+  const who = { owner, provenance: {}, cwd: tmpdir(), untrusted: undefined };
+  const handOver = (): Promise<void> => Promise.reject(new Error('no more processes'));
+  const report = await start({ ...tools, log, store, handOver }, settings, who, signal);
+  expect(report.save).toEqual({ kind: 'saved' });
+  expect(log.lines).toContain('info: uploading now, and not in the background: no more processes');
+  await removeRun(tools.runtime, owner.run);
+});
+
 test('a database that a living process starts is not stopped under its hands', async () => {
   await noteStarting(tools.runtime, owner);
   const { container } = await make();

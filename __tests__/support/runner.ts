@@ -41,7 +41,7 @@ function readAction(folder: string): ActionFile {
 
 type Variables = Readonly<Record<string, string>>;
 export type Inputs = Readonly<
-  Partial<Record<InputName | 'token' | 'identity' | 'passphrase', string>>
+  Partial<Record<InputName | 'token' | 'identity' | 'passphrase' | 'upload', string>>
 >;
 
 /** A folder with an action of its own: `save`, `restore`. */
@@ -87,7 +87,8 @@ export interface Phase {
 export interface Step extends Phase {
   /** The label value of everything that the step made; undefined where it did not get that far. */
   readonly run: string | undefined;
-  post(): Promise<Phase>;
+  /** Ends the job, as it stands by then. */
+  post(jobStatus?: 'success' | 'cancelled'): Promise<Phase>;
 }
 
 export interface Leftovers extends Made {
@@ -223,7 +224,8 @@ export async function startJob({
       return {
         ...main,
         run: runOf(main.state),
-        post: () => runPhase(action.runs.post ?? '', postVariables),
+        post: (jobStatus = 'success') =>
+          runPhase(action.runs.post ?? '', { ...postVariables, 'INPUT_JOB-STATUS': jobStatus }),
       };
     },
 

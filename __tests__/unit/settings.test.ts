@@ -23,9 +23,9 @@ describe('inputs', () => {
     inputs: Record<string, { description: string; default?: string }>;
   };
 
-  test('are the same in action.yml and in the settings, but for the secret ones', () => {
+  test('are the same in action.yml and in the settings, but for secrets and what only a job has', () => {
     expect(Object.keys(action.inputs).sort()).toEqual(
-      [...inputNames, 'token', 'identity', 'passphrase'].sort(),
+      [...inputNames, 'token', 'identity', 'passphrase', 'upload', 'job-status'].sort(),
     );
   });
 

@@ -1,6 +1,7 @@
 import * as core from '@actions/core';
 
 import type { SecretTexts } from '../compose.ts';
+import { AppError } from '../errors.ts';
 import { inputNames, type RawInputs } from '../settings.ts';
 
 /** All inputs of the step as text, read in one place. */
@@ -23,6 +24,18 @@ export function readSecrets(): SecretTexts {
   for (const name of ['INPUT_IDENTITY', 'INPUT_PASSPHRASE'])
     Reflect.deleteProperty(process.env, name);
   return { identity, passphrase };
+}
+
+/** When a new snapshot is uploaded. Only where there is a post phase, so it is no setting of a start. */
+export function readUpload(): 'inline' | 'background' {
+  const upload = core.getInput('upload');
+  if (upload === 'inline' || upload === 'background') return upload;
+  throw new AppError('invalid-settings', `upload: "${upload}" is not one of inline, background`);
+}
+
+/** In the post phase, whether the job was cancelled. The runner fills the input in for each phase. */
+export function isJobCancelled(): boolean {
+  return core.getInput('job-status') === 'cancelled';
 }
 
 /** Of GitHub's API. It is no input like the others: those may be shown. */

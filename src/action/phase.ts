@@ -40,13 +40,25 @@ export function surroundings(): Surroundings {
     // A `run:` step does not get the tokens of GitHub's services, nor our inputs: neither do the user's scripts.
     env: Object.fromEntries(
       Object.entries(env).filter(
-        ([name]) => !/^(ACTIONS_(RUNTIME|RESULTS|CACHE)_|INPUT_|STATE_)/.test(name),
+        ([name]) => !serviceVariable.test(name) && !/^(INPUT|STATE)_/.test(name),
       ),
     ),
     outputFd: 1,
     token: readToken(),
     secrets: readSecrets(),
   };
+}
+
+const serviceVariable = /^ACTIONS_(RUNTIME|RESULTS|CACHE)_/;
+
+/** Addresses and tokens of GitHub's services, for a process that uploads. */
+export function serviceTokens(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] =>
+        serviceVariable.test(entry[0]) && entry[1] !== undefined,
+    ),
+  );
 }
 
 /** What the inputs are read with. */

@@ -1,14 +1,18 @@
 import * as core from '@actions/core';
 
+import type { PendingUpload } from './hand-over.ts';
+
 /** What main leaves for post. */
 export interface State {
   /** The label value of everything that main creates. */
   readonly run: string;
+  /** What goes on when main has ended. */
+  readonly upload?: PendingUpload;
 }
 
 const stateName = 'snapvol';
 
-/** Before anything is created, so that post finds what a cancelled main has left. */
+/** Before anything is created, so that post finds what a cancelled main has left. The last one counts. */
 export function saveState(state: State): void {
   core.saveState(stateName, state);
 }

@@ -66,6 +66,7 @@ function startRows(report: StartReport, job: JobSavings): (readonly [string, str
 }
 
 function describeSave(save: SaveOutcome): string {
+  if (save.kind === 'uploading') return 'uploading in the background';
   return 'reason' in save ? `${save.kind}: ${code(save.reason)}` : save.kind;
 }
 

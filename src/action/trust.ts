@@ -64,7 +64,10 @@ export function isReadableByAll(
 
 /** Once for each snapshot that was saved: a hit makes nothing readable that was not. */
 export function warnOfReaders(store: StoreLocation, secrets: SecretTexts | undefined): void {
-  if (!isReadableByAll(process.env, store, secrets)) return;
+  if (isReadableByAll(process.env, store, secrets)) warnThatAllCanRead();
+}
+
+export function warnThatAllCanRead(): void {
   core.warning(
     'this repository is public: anybody can read the snapshot that was saved. Do not seed from real data. ' +
       'https://github.com/snapvol/snapvol/blob/main/docs/threat-model.md#who-can-read-a-snapshot',

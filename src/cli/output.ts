@@ -56,6 +56,7 @@ export function startLines(report: StartReport): string[] {
   const saved = {
     saved: `, saved as ${report.key}`,
     'already-there': ', not saved: another run has saved this key',
+    uploading: ', being saved',
     skipped: outcome === 'hit' ? '' : ', not saved',
     failed: ', not saved',
   }[save.kind];

@@ -66,6 +66,11 @@ export interface Engine {
   /** From what the image says of itself; a constant only where all images have it there. @throws `invalid-settings` */
   location(image: ImageFacts, env: Env): DataLocation;
   /**
+   * What `location` will read from the environment of an image that is not here yet, by its reference. A wrong guess costs a
+   * look-up in vain, no more.
+   */
+  readonly expectedEnv?: (reference: string) => Env;
+  /**
    * The environment with which the image initialises an empty data folder. Pure, and with the password as it is, alone or
    * beside other text: a later `save` reads it from there.
    */

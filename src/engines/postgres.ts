@@ -1,5 +1,5 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
-import type { Credentials, DataState, Engine, InnerCommand, ReadDataFile } from './engine.ts';
+import type { Credentials, DataState, Engine, Env, InnerCommand, ReadDataFile } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
 
 /**
@@ -17,6 +17,12 @@ export const postgres: Engine = {
   location(image, env) {
     const dataPath = env['PGDATA'] ?? image.env['PGDATA'] ?? '/var/lib/postgresql/data';
     return { dataPath, mountPath: longestPrefix(image.volumes, dataPath) ?? dataPath };
+  },
+
+  expectedEnv(reference): Env {
+    // `postgres:18-alpine`, `pgvector:pg18`, `timescaledb:latest-pg18`
+    const major = Number(/:(?:[^/:@]*pg)?(\d+)[^/:@]*(?:@|$)/.exec(reference)?.[1] ?? 0);
+    return major >= 18 ? { PGDATA: `/var/lib/postgresql/${major}/docker` } : {};
   },
 
   containerEnv: ({ user, password, database }) => ({

@@ -10,7 +10,7 @@ import { compressor, decompressor, type Codec } from './compression.ts';
 import { BrokenOff, damaged, describeStreamError, isCorrupt } from './stream-errors.ts';
 import { TarFilter } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
-import type { TarSieve, TarSummary } from './tar-sieve.ts';
+import type { TarSummary } from './tar-sieve.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -44,7 +44,7 @@ export class Meter extends Transform {
 
 /** What a whole archive has turned out to be. */
 export interface ReadArchive {
-  /** See {@link TarSieve.root}. */
+  /** Header blocks of the root folder, see TarSieve. */
   readonly root: readonly Buffer[];
   /** Of the tar stream, with all holes of files written out. */
   readonly unpackedBytes: number;

@@ -20,6 +20,11 @@ export interface Tools {
 
 export interface StoreTools extends Tools {
   readonly store: SnapshotStore;
+  /**
+   * Moves the folder of a bundle to a process that saves it after this one has ended; somebody must wait for that one.
+   * When it rejects, the bundle is where it was.
+   */
+  readonly handOver?: (key: string, bundleDir: string) => Promise<void>;
 }
 
 /** For what only looks at stored snapshots: no container engine is needed. */

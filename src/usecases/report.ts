@@ -7,9 +7,9 @@ import { describeSaved, type SavedSnapshot } from './destination.ts';
 import type { Phase, Seconds } from './phases.ts';
 import type { Savings } from './savings.ts';
 
-/** What became of saving. `skipped` and `failed` say why. */
+/** What became of saving. `skipped` and `failed` say why; `uploading`: another process is at it. */
 export type SaveOutcome =
-  | { readonly kind: 'saved' | 'already-there' }
+  | { readonly kind: 'saved' | 'already-there' | 'uploading' }
   | { readonly kind: 'skipped' | 'failed'; readonly reason: string };
 
 /** A snapshot that was restored or saved. */

@@ -9,8 +9,8 @@ import { misfit } from '../snapshot/compatibility.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { sizeProblem } from '../snapshot/max-size.ts';
-import type { Found } from '../stores/store.ts';
-import type { StoreTools } from './context.ts';
+import type { Found, Lookup } from '../stores/store.ts';
+import type { SnapshotTools, StoreTools } from './context.ts';
 import type { Plan } from './plan.ts';
 
 /**
@@ -37,52 +37,71 @@ export type Search =
     }
   | ({ readonly kind: 'none' } & Miss);
 
+/** What the store has, loaded and opened, and not yet compared with what is going to run. */
+export type Fetched =
+  | {
+      readonly kind: 'loaded';
+      readonly bundle: Bundle;
+      readonly exact: boolean;
+      readonly occupied: boolean;
+    }
+  | ({ readonly kind: 'none' } & Miss);
+
 /**
  * Looks a snapshot up, loads it and reads its manifest. Nothing is extracted, and whatever is wrong with a snapshot or
  * a store is a reason, not an error: the caller can always seed.
  * @throws `wrong-key`: who gives a key wants it used
  */
-export async function searchSnapshot(
-  tools: StoreTools,
-  plan: Plan,
-  wanted: Pick<Settings, 'restoreKeys' | 'acceptance' | 'maxBytes'>,
+export async function fetchSnapshot(
+  tools: SnapshotTools,
+  lookup: Lookup,
   explainMiss: () => Promise<string>,
   signal: AbortSignal,
-): Promise<Search> {
+): Promise<Fetched> {
   const { store, log } = tools;
-  const { restoreKeys, acceptance, maxBytes } = wanted;
   let occupied = false;
   try {
-    const found = await store.find({ primary: plan.key, prefixes: restoreKeys }, signal);
+    const found = await store.find(lookup, signal);
     if (!found) return { kind: 'none', reason: await explainMiss(), keyHolder: 'none' };
-    occupied = found.exact && found.source === undefined;
-    log.info(found.exact ? `found ${found.key}` : `found a base snapshot: ${found.key}`);
+    const { key, exact } = found;
+    occupied = exact && found.source === undefined;
+    log.info(exact ? `found ${key}` : `found a base snapshot: ${key}`);
     const bundle = await loadBundle(tools, found, signal);
-    if (!bundle) {
-      const reason = `the snapshot ${found.key} was removed while it was looked up`;
-      return { kind: 'none', reason, keyHolder: 'none' };
-    }
-    const { manifest } = bundle;
-    const refused = refusal(bundle, acceptance);
-    const unfit =
-      manifest.kind === 'database'
-        ? (misfit(manifest, plan.target) ??
-          sizeProblem(manifest, maxBytes)?.message ??
-          (found.exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
-        : 'it holds volumes, not a database that snapvol has started';
-    if (manifest.kind === 'database' && (refused ?? unfit) === undefined) {
-      return { kind: 'found', bundle: { ...bundle, manifest }, exact: found.exact, occupied };
-    }
-    await rm(bundle.dir, { recursive: true });
-    const reason = `the snapshot ${found.key} ${refused === undefined ? `does not fit: ${unfit}` : `is refused: ${refused}`}`;
-    if (refused !== undefined) log.warn(reason);
-    return { kind: 'none', reason, keyHolder: occupied ? 'unusable' : 'none' };
+    if (bundle) return { kind: 'loaded', bundle, exact, occupied };
+    const reason = `the snapshot ${key} was removed while it was looked up`;
+    return { kind: 'none', reason, keyHolder: 'none' };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof AppError) || !reasonCodes.has(error.code)) throw error;
     log.warn(explain(error));
     return { kind: 'none', reason: error.message, keyHolder: keyHolderAfter(occupied, error) };
   }
+}
+
+/** Whether what was fetched can serve the plan, by its manifest. What cannot is removed again. */
+export async function judge(
+  { log }: Pick<SnapshotTools, 'log'>,
+  fetched: Fetched,
+  plan: Pick<Plan, 'target' | 'keyParts'>,
+  { acceptance, maxBytes }: Pick<Settings, 'acceptance' | 'maxBytes'>,
+): Promise<Search> {
+  if (fetched.kind === 'none') return fetched;
+  const { bundle, exact, occupied } = fetched;
+  const { manifest } = bundle;
+  const refused = refusal(bundle, acceptance);
+  const unfit =
+    manifest.kind === 'database'
+      ? (misfit(manifest, plan.target) ??
+        sizeProblem(manifest, maxBytes)?.message ??
+        (exact ? undefined : baseMisfit(manifest.keyParts, plan.keyParts)))
+      : 'it holds volumes, not a database that snapvol has started';
+  if (manifest.kind === 'database' && (refused ?? unfit) === undefined) {
+    return { kind: 'found', bundle: { ...bundle, manifest }, exact, occupied };
+  }
+  await rm(bundle.dir, { recursive: true });
+  const reason = `the snapshot ${manifest.key} ${refused === undefined ? `does not fit: ${unfit}` : `is refused: ${refused}`}`;
+  if (refused !== undefined) log.warn(reason);
+  return { kind: 'none', reason, keyHolder: occupied ? 'unusable' : 'none' };
 }
 
 /** @param occupied there is a snapshot under the very key, which could not be used because of `error` */

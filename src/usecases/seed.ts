@@ -1,7 +1,8 @@
-import { AppError, toAppError } from '../errors.ts';
+import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
+import type { StoreTools } from './context.ts';
 import type { Database } from './database.ts';
 import { removeMade } from './remove.ts';
 import { reportSnapshot, type SaveOutcome, type StartReport } from './report.ts';
@@ -43,9 +44,10 @@ export async function seed(
     return report(seeded, { kind: 'skipped', reason });
   }
   const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
+  // Now: an upload in the background takes the bundle away.
+  const taken = bundle instanceof AppError ? undefined : await reportSnapshot(bundle);
   const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
-  const snapshot =
-    bundle instanceof AppError || save.kind !== 'saved' ? undefined : await reportSnapshot(bundle);
+  const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? taken : undefined;
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
   log.info('Seeding once more: the first database cannot be trusted');
@@ -163,6 +165,10 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
 
 async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
   const { tools, plan, phases, signal } = run;
+  signal.throwIfAborted();
+  if (tools.handOver && (await isHandedOver(run, bundle, tools.handOver))) {
+    return { kind: 'uploading' };
+  }
   try {
     const kind = await phases.timed('save', () =>
       tools.log.group(`Save (${tools.store.name})`, () =>
@@ -175,6 +181,21 @@ async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {
   } catch (error) {
     signal.throwIfAborted();
     return failedSave(run, toAppError(error));
+  }
+}
+
+async function isHandedOver(
+  { tools: { log }, plan: { key } }: Run,
+  { dir }: Bundle,
+  handOver: NonNullable<StoreTools['handOver']>,
+): Promise<boolean> {
+  try {
+    await handOver(key, dir);
+    log.info(`${key} is uploaded in the background: the end of the job waits for it`);
+    return true;
+  } catch (error) {
+    log.info(`uploading now, and not in the background: ${messageOf(error)}`);
+    return false;
   }
 }
 

@@ -5,14 +5,13 @@ import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { describePath } from './critical-path.ts';
-import { explainMiss } from './explain.ts';
-import { measurePhases, type Phases } from './phases.ts';
-import { makePlan } from './plan.ts';
+import { measurePhases } from './phases.ts';
+import { prepare } from './prepare.ts';
 import { forgetStarting, removeRun } from './remove.ts';
 import { reportSnapshot, type StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, type Run } from './run.ts';
 import { seed } from './seed.ts';
-import { keyHolderAfter, searchSnapshot, type Miss } from './search.ts';
+import { keyHolderAfter, type Miss, type Search } from './search.ts';
 import { requireNameFree } from './started.ts';
 import { noteStarting } from './starting.ts';
 
@@ -42,8 +41,9 @@ export async function start(
   try {
     // Only now: one of this name may have been started a moment ago, and its note be gone.
     if (who.uniqueName) await requireNameFree(runtime, owner, signal);
-    const run = await prepare(tools, settings, who, phases, signal);
-    const report = await restoreOrSeed(run);
+    const { plan, search } = await prepare(tools, settings, who, phases, signal);
+    const run = { tools, settings, who, plan, phases, signal };
+    const report = await restoreOrSeed(run, search);
     await forgetStarting(runtime, runLabels(owner.run));
     log.info(describePath(report.criticalPath, report.seconds.total));
     return report;
@@ -53,42 +53,9 @@ export async function start(
   }
 }
 
-/** Decides everything, and creates nothing. */
-async function prepare(
-  tools: StoreTools,
-  settings: Settings,
-  who: RunIdentity,
-  phases: Phases,
-  signal: AbortSignal,
-): Promise<Run> {
-  const { runtime, log } = tools;
-  const image = await phases.timed('image', () =>
-    runtime.ensureImage(settings.image, signal, () => {
-      log.info(`pulling ${settings.image}`);
-    }),
-  );
-  const plan = await makePlan(settings, image, who);
-  await log.group(`Key ${plan.key}`, () => {
-    for (const { name, value } of plan.keyParts) log.info(`${name}: ${value}`);
-    return Promise.resolve();
-  });
-  return { tools, settings, who, plan, phases, signal };
-}
-
-async function restoreOrSeed(run: Run): Promise<StartReport> {
-  const { tools, settings, plan, phases, signal } = run;
-  const { log, store } = tools;
-  const search = await phases.timed('search', () =>
-    log.group(`Look for a snapshot (${store.name})`, () =>
-      searchSnapshot(
-        tools,
-        plan,
-        settings,
-        () => explainMiss(store, plan.keyParts, settings.key, signal),
-        signal,
-      ),
-    ),
-  );
+async function restoreOrSeed(run: Run, search: Search): Promise<StartReport> {
+  const { tools, settings } = run;
+  const { log } = tools;
   let miss: Miss =
     search.kind === 'none'
       ? search
