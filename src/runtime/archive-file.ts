@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 import { hashFile } from '../snapshot/bundle.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
-import { TarFilter, type TarSummary } from './tar-filter.ts';
+import { TarFilter, type TarFilterOptions, type TarSummary } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
@@ -49,7 +49,7 @@ export interface ReadArchive extends Pick<TarSummary, 'root'> {
 
 /**
  * Writes a tar stream to the new file `file`, filtered and compressed. After a failure the file is gone.
- * @param guard for a stream from outside
+ * @param rules `guard` for a stream from outside
  * @throws BrokenOff, `copy-failed`, `cancelled`
  */
 export async function writeArchive(
@@ -59,7 +59,7 @@ export async function writeArchive(
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
-  guard?: TarGuard,
+  rules: Pick<TarFilterOptions, 'guard' | 'leaveOut'> = {},
 ): Promise<Omit<SavedArchive, 'method'>> {
   const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
     tar.destroy();
@@ -67,7 +67,7 @@ export async function writeArchive(
   });
   try {
     const target = handle.createWriteStream({ highWaterMark: chunkBytes });
-    const filter = new TarFilter({ onBytes, ...(guard && { guard }) });
+    const filter = new TarFilter({ onBytes, ...rules });
     const meter = new Meter({ highWaterMark: chunkBytes });
     const codec = compressor(compression, zstd);
     await settled(

@@ -6,7 +6,14 @@ import { BrokenOff } from './archive-file.ts';
 import { linesOf } from './docker-frames.ts';
 import { createFifos, openFifo, readLine, type Fifo } from './fifo.ts';
 import { helperName } from './labels.ts';
-import { capabilities, complaintsFile, helperEnv, ready, scripts } from './pipe-scripts.ts';
+import {
+  capabilities,
+  complaintsFile,
+  excluding,
+  helperEnv,
+  ready,
+  scripts,
+} from './pipe-scripts.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
@@ -120,7 +127,7 @@ function helperSpec(
     image: target.image,
     labels: target.labels,
     env: { ...helperEnv, FOLDER: target.folder ?? '.' },
-    entrypoint: ['sh', '-c', scripts[direction]],
+    entrypoint: ['sh', '-c', scripts[direction], 'sh', ...excluding(target.leaveOut ?? [])],
     user: '0:0',
     mounts: [
       { ...target.storage, target: '/volume', readOnly: direction === 'save', noCopy: true },

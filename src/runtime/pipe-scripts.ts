@@ -1,3 +1,5 @@
+import type { LeftOut } from '../snapshot/manifest.ts';
+
 /** What a helper says first when its tar is GNU tar. */
 export const ready = 'gnu';
 
@@ -27,6 +29,7 @@ const flavour = `case "$(tar --version 2>&1)" in *'GNU tar'*) echo ${ready} ;; *
 /**
  * The same tree must give the same bytes: hence `--sort=name`, the fixed name of extended headers (the default has a
  * process number in it), and `exec`, for the names of sparse files have one too, and process 1 is always process 1.
+ * Its arguments say what tar need not even read; what comes of it is filtered all the same.
  */
 const save = `${shared}
 exec >/scratch/out
@@ -34,7 +37,7 @@ ${flavour}
 cd /volume
 exec tar --create --file=- --format=posix \\
   --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \\
-  --sort=name --numeric-owner --sparse --acls --xattrs --xattrs-include='user.*' .`;
+  --sort=name --numeric-owner --sparse --acls --xattrs --xattrs-include='user.*' "$@" .`;
 
 const restore = `${shared}
 exec 3</scratch/in >/scratch/out
@@ -43,5 +46,15 @@ exec >/dev/null
 cd "/volume/$FOLDER"
 exec tar --extract --file=- --preserve-permissions --same-owner --numeric-owner \\
   --acls --xattrs --xattrs-include='user.*' <&3`;
+
+/** GNU tar's way to say it: https://www.gnu.org/software/tar/manual/html_node/controlling-pattern_002dmatching.html */
+export function excluding(leaveOut: readonly LeftOut[]): string[] {
+  return leaveOut.length === 0
+    ? []
+    : [
+        ...['--anchored', '--wildcards', '--no-wildcards-match-slash'],
+        ...leaveOut.map(({ pattern }) => `--exclude=./${pattern}`),
+      ];
+}
 
 export const scripts = { save, restore } as const;

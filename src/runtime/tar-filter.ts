@@ -1,7 +1,9 @@
 import { posix } from 'node:path';
 import { Transform, type TransformCallback } from 'node:stream';
 
-import type { ArchiveFeature } from '../snapshot/manifest.ts';
+import { AppError } from '../errors.ts';
+import type { ArchiveFeature, LeftOut } from '../snapshot/manifest.ts';
+import { matcherOf } from './path-pattern.ts';
 import { PathTable } from './path-table.ts';
 import type { TarGuard } from './tar-guard.ts';
 import { headBlocks } from './tar-head.ts';
@@ -35,11 +37,14 @@ export interface TarFilterOptions {
   readonly guard?: TarGuard;
   /** False where FIFOs and devices have no business any more, and are left to the guard. */
   readonly leavesOut?: boolean;
+  /** Entries that are of no use, and what is below them. */
+  readonly leaveOut?: readonly LeftOut[];
 }
 
 /**
- * Lets a tar stream through unchanged but for three things, and proves it whole while doing so:
+ * Lets a tar stream through unchanged but for a few things, and proves it whole while doing so:
  * - FIFOs and devices are left out: a database makes its own, and a device node has no business in test data.
+ * - So is what is of no use, where somebody says what that is.
  * - Padding after the end mark is cut off, so that the bytes do not depend on the writer's record size.
  * - A stream that ends before its end mark, or that is not tar, is an error.
  */
@@ -50,6 +55,8 @@ export class TarFilter extends Transform {
   readonly #features = new Set<ArchiveFeature>();
   readonly #guard: TarGuard | undefined;
   readonly #leavesOut: boolean;
+  readonly #isUseless: (path: string) => boolean;
+  readonly #useless = new PathTable();
   /** What was left out: a further hard link to it cannot be kept either. */
   readonly #dropped = new PathTable();
   readonly #shown: string[] = [];
@@ -61,11 +68,12 @@ export class TarFilter extends Transform {
   readonly #reader: TarReader;
   #output: Buffer[] = [];
 
-  constructor({ onBytes, guard, leavesOut = true }: TarFilterOptions = {}) {
+  constructor({ onBytes, guard, leavesOut = true, leaveOut = [] }: TarFilterOptions = {}) {
     super({ highWaterMark: 1024 * 1024 });
     this.#onBytes = onBytes;
     this.#guard = guard;
     this.#leavesOut = leavesOut;
+    this.#isUseless = matcherOf(leaveOut);
     this.#reader = new TarReader({
       entry: (entry) => this.#takeEntry(entry),
       content: (part) => {
@@ -124,6 +132,12 @@ export class TarFilter extends Transform {
       if (this.#shown.length < shownNames) this.#shown.push(shownName(name));
       return 'skip';
     }
+    const path = entry.sparseName ?? name;
+    if (this.#isUseless(path)) {
+      this.#useless.add(path, 1);
+      return 'skip';
+    }
+    this.#refuseLost(entry);
     this.#guard?.check(entry);
     const blocks = blocksOf(entry);
     this.#entries += 1;
@@ -137,6 +151,17 @@ export class TarFilter extends Transform {
 
   #isLeftOut({ type, linkName }: TarEntry): boolean {
     return '346'.includes(type) || (type === '1' && this.#dropped.get(linkName) !== undefined);
+  }
+
+  /** Content that has gone by under another name cannot be had any more. */
+  #refuseLost({ type, name, linkName }: TarEntry): void {
+    if (type !== '1' || this.#useless.get(linkName) === undefined) return;
+    const [kept, lost] = [shownName(name), shownName(linkName)];
+    throw new AppError(
+      'copy-failed',
+      `${kept} is another name of the file ${lost}, which is left out: it would be lost`,
+      { hint: 'Set "trim" to false' },
+    );
   }
 
   /** Names are bytes here (latin1); to others they are text. */

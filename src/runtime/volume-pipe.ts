@@ -26,7 +26,9 @@ export async function savePipe(
   return withResource(started, async (helper) => {
     const { stream } = helper.output;
     const written = await helper.watch(
-      writeArchive(stream, archiveFile, compression, zstd, signal, onBytes),
+      writeArchive(stream, archiveFile, compression, zstd, signal, onBytes, {
+        leaveOut: target.leaveOut ?? [],
+      }),
     );
     const notes = [...written.notes, ...(await helper.complaints())];
     return { method: 'pipe', ...written, notes };

@@ -29,9 +29,14 @@ export async function archiveVolume(
       `${formatBytes(written.archiveBytes)} in ${secondsSince(clock, startMs)} s (${method})`,
   );
   for (const note of notes) log.info(`volume ${name}: ${note}`);
+  const leftOut = target.leaveOut ?? [];
+  if (leftOut.length > 0) {
+    const reasons = [...new Set(leftOut.map(({ reason }) => reason))].join(', ');
+    log.info(`volume ${name}: left out: ${reasons}`);
+  }
   const archived = {
     ...{ name, archive, compression: compression.kind, ...written },
-    ...{ features: [...features], notes: [...notes] },
+    ...{ features: [...features], notes: [...notes], leftOut },
   };
   return { archived, contents };
 }
