@@ -10,7 +10,7 @@ import { redis } from '../../src/engines/redis.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
 import type { DataSource } from '../../src/usecases/probes.ts';
-import { whileQuiesced, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
+import { whileQuiesced, type Copy, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
 import { saveVolumes } from '../../src/usecases/save-volumes.ts';
 import { parseSaveSettings, saveRequest } from '../../src/volume-settings.ts';
 import { docker } from '../support/docker-cli.ts';
@@ -66,10 +66,11 @@ afterEach(() => docker('rm', '--force', '--volumes', id));
 
 function quiesced<T>(
   settings: Partial<QuiesceSettings>,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
 ): ReturnType<typeof whileQuiesced<T>> {
   const defaults: QuiesceSettings = {
     ...{ quiesce: 'stop', stopTimeoutMs: 20_000, beforeCopy: undefined, afterCopy: undefined },
+    trim: true,
   };
   return whileQuiesced(composed.tools, server, { ...defaults, ...settings }, copy, signal);
 }
@@ -83,8 +84,17 @@ describe('Postgres', () => {
   });
 
   test('is stopped while it is copied, and stays so', async () => {
-    const { copied, consistency, dataVersion, items } = await quiesced({}, state);
-    expect(copied).toBe('false false');
+    const { copied, consistency, dataVersion, items } = await quiesced({}, async (worthless) => {
+      const reasons = new Set(worthless.map(({ reason }) => reason));
+      return { state: await state(), reasons: [...reasons] };
+    });
+    expect(copied).toEqual({
+      state: 'false false',
+      reasons: [
+        'write-ahead log beyond the last checkpoint',
+        'what the server empties at its start',
+      ],
+    });
     expect(await state()).toBe('false false');
     expect({ consistency, dataVersion, items }).toEqual({
       consistency: { method: 'stop', exitCode: 0, mark: 'pg_control: shut down' },
@@ -115,7 +125,11 @@ describe('Postgres', () => {
   });
 
   test('is paused while it is copied, and goes on when the copy breaks', async () => {
-    expect((await quiesced({ quiesce: 'pause' }, state)).copied).toBe('true true');
+    const paused = await quiesced({ quiesce: 'pause' }, async (worthless) => [
+      await state(),
+      worthless,
+    ]);
+    expect(paused.copied).toEqual(['true true', []]);
     expect(await state()).toBe('true false');
     await expect(quiesced({ quiesce: 'pause' }, broken)).rejects.toThrow('the copy broke');
     expect(await state()).toBe('true false');

@@ -11,6 +11,7 @@ import {
   formatVersion,
   type DatabaseManifest,
   type DatabaseVolume,
+  type LeftOut,
   type ManifestImage,
 } from '../snapshot/manifest.ts';
 import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
@@ -21,6 +22,7 @@ import { longestPrefix } from '../paths.ts';
 import { outsideError, type DataSource } from './probes.ts';
 import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
+import { belowRoot } from './worthless.ts';
 
 /** Where the data of a snapshot comes from: a plan, or a database that is there already. */
 export type SnapshotSource = Pick<
@@ -56,9 +58,9 @@ export async function takeSnapshot(
     tools,
     { ...database, engine, dataPath, mountPaths: source.volumes.map((each) => each.mountPath) },
     settings,
-    () => {
+    (worthless) => {
       createdAt = new Date(tools.clock.now());
-      return copyVolumes(tools, source, dir, settings.compression, signal);
+      return copyVolumes(tools, source, worthless, dir, settings.compression, signal);
     },
     signal,
   );
@@ -68,6 +70,7 @@ export async function takeSnapshot(
 async function copyVolumes(
   tools: Tools,
   source: SnapshotSource,
+  worthless: readonly LeftOut[],
   dir: string,
   compression: Compression,
   signal: AbortSignal,
@@ -81,6 +84,7 @@ async function copyVolumes(
       {
         storage: { type: 'volume', source: volume },
         ...{ image: source.image.reference, labels: copyLabels(labels) },
+        leaveOut: belowRoot(worthless, source.dataPath, mountPaths, mountPath),
       },
       dir,
       compression,
