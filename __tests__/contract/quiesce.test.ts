@@ -7,6 +7,7 @@ import { composeTools, type Composition } from '../../src/compose.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { postgres } from '../../src/engines/postgres.ts';
 import { redis } from '../../src/engines/redis.ts';
+import { matcherOf } from '../../src/runtime/path-pattern.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
 import type { DataSource } from '../../src/usecases/probes.ts';
@@ -84,23 +85,51 @@ describe('Postgres', () => {
   });
 
   test('is stopped while it is copied, and stays so', async () => {
-    const { copied, consistency, dataVersion, items } = await quiesced({}, async (worthless) => {
-      const reasons = new Set(worthless.map(({ reason }) => reason));
-      return { state: await state(), reasons: [...reasons] };
-    });
-    expect(copied).toEqual({
-      state: 'false false',
-      reasons: [
-        'write-ahead log beyond the last checkpoint',
-        'what the server empties at its start',
-      ],
-    });
+    const { copied, consistency, dataVersion, items } = await quiesced({}, state);
+    expect(copied).toBe('false false');
     expect(await state()).toBe('false false');
     expect({ consistency, dataVersion, items }).toEqual({
       consistency: { method: 'stop', exitCode: 0, mark: 'pg_control: shut down' },
       dataVersion: '17',
       items: null,
     });
+  });
+
+  test('is copied with all of its log, also what only a replica still wants, but without spare files', async () => {
+    const psql = (...sql: readonly string[]): Promise<string> =>
+      docker(
+        ...['exec', id, 'psql', '--username', 'postgres', '--tuples-only', '--no-align', '--quiet'],
+        ...sql.flatMap((each) => ['--command', each]),
+      );
+    const write = ['select txid_current()', 'select pg_switch_wal()'];
+    await psql(...write, ...write, ...write, 'checkpoint');
+    await psql(`select pg_create_physical_replication_slot('late', true)`, ...write, ...write);
+    const [first = '', last = ''] = (
+      await psql(
+        'checkpoint',
+        'select pg_walfile_name(restart_lsn) from pg_replication_slots',
+        'select pg_walfile_name(pg_current_wal_insert_lsn())',
+      )
+    ).split('\n');
+    const { copied } = await quiesced({}, async (worthless) => {
+      const ls = ['--entrypoint', 'ls', testImage('postgres:17'), `${server.dataPath}/pg_wal`];
+      const files = (await docker('run', '--rm', '--volumes-from', id, ...ls)).split('\n');
+      const isLeftOut = matcherOf(worthless);
+      return files.map((name) => ({ name, isLeftOut: isLeftOut(`./pg_wal/${name}`) }));
+    });
+    const segments = copied.filter(({ name }) => name.length === first.length);
+    expect(segments.filter(({ name }) => name < first)).toEqual([]);
+    const written = segments.filter(({ name }) => name <= last);
+    expect(written.length).toBeGreaterThanOrEqual(3);
+    expect(written.filter(({ isLeftOut }) => isLeftOut)).toEqual([]);
+    const spare = segments.filter(({ name }) => name > last);
+    expect(spare.length).toBeGreaterThan(0);
+    expect(spare.filter(({ isLeftOut }) => !isLeftOut)).toEqual([]);
+    const others = copied.filter((each) => !segments.includes(each));
+    expect(others.filter(({ isLeftOut }) => isLeftOut)).toEqual([]);
+    expect(
+      (await quiesced({ trim: false }, (worthless) => Promise.resolve(worthless))).copied,
+    ).toEqual([]);
   });
 
   test('that was started while it was copied makes no snapshot', async () => {

@@ -125,10 +125,10 @@ async function readDataState(read: ReadDataFile): Promise<DataState> {
 }
 
 /**
- * What pg_basebackup leaves out, too, as far as a server reads it again after a clean stop at most to remove it.
+ * What every start makes anew: of what pg_basebackup leaves out, what is of no use after a clean stop either.
  * https://github.com/postgres/postgres/blob/master/src/backend/backup/basebackup.c
  */
-const emptiedAtStart: readonly string[] = [
+const madeAnew: readonly string[] = [
   'base/pgsql_tmp/pgsql_tmp*',
   ...['dynshmem', 'notify', 'serial', 'snapshots', 'stat_tmp', 'subtrans'].map((n) => `pg_${n}/*`),
   ...['global', 'base/*'].map((folder) => `${folder}/pg_internal.init`),
@@ -139,9 +139,9 @@ async function findWorthless(read: ReadDataFile): Promise<readonly LeftOut[]> {
   if (!wal) return [];
   return [
     ...wal.map((pattern) => ({ pattern, reason: 'write-ahead log beyond the last checkpoint' })),
-    ...emptiedAtStart.map((pattern) => ({
+    ...madeAnew.map((pattern) => ({
       pattern,
-      reason: 'what the server empties at its start',
+      reason: 'temporary files and caches',
     })),
   ];
 }

@@ -115,14 +115,6 @@ function familyEngine(family: Family): Engine {
       ),
 
     dataState: (read) => readDataState(name, read),
-    // Of children that were killed. None is ever read: a dump that is whole has been renamed.
-    worthless: () =>
-      Promise.resolve(
-        ['temp-[0-9]*.rdb', 'temp-rewriteaof-*.aof'].map((pattern) => ({
-          pattern,
-          reason: 'unfinished dumps',
-        })),
-      ),
     imageVersion: family.imageVersion,
     versionProblem: downgradeProblem,
   };

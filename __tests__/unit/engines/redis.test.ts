@@ -2,8 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { readRdb } from '../../../src/engines/rdb.ts';
 import { redis, valkey } from '../../../src/engines/redis.ts';
-import { matcherOf } from '../../../src/runtime/path-pattern.ts';
-import { dataReaderOf, dataState, endpoint } from '../../support/engines.ts';
+import { dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 /** A dump: magic, auxiliary fields, then what follows. */
@@ -114,18 +113,6 @@ file appendonly.aof.1.incr.aof seq 1 type i
     expect(args.join(' ')).not.toContain('p/w:d');
     // printf 'p/w:d' | sha256sum
     expect(args[3]).toMatch(/^#[0-9a-f]{64}$/);
-  });
-
-  test('leaves out dumps that were never finished, and nothing else', async () => {
-    const isLeftOut = matcherOf((await engine.worthless?.(dataReaderOf({}))) ?? []);
-    const files = [
-      'dump.rdb',
-      'appendonlydir/appendonly.aof.1.base.rdb',
-      'temp-x.rdb',
-      'temp-1.aof',
-    ];
-    const unfinished = ['temp-12.rdb', 'temp-1700000000.7.rdb', 'temp-rewriteaof-bg-9.aof'];
-    expect([...files, ...unfinished].filter(isLeftOut)).toEqual(unfinished);
   });
 
   test('refuses data of a newer server', () => {
