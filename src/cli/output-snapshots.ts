@@ -1,12 +1,6 @@
 import { formatAge, formatBytes } from '../format.ts';
-import { architectureOf, writersOf } from '../snapshot/contents.ts';
-import type {
-  DatabaseManifest,
-  LeftOut,
-  Manifest,
-  VolumeOrigin,
-  Writer,
-} from '../snapshot/manifest.ts';
+import { architectureOf, reasonsOf, writersOf } from '../snapshot/contents.ts';
+import type { DatabaseManifest, Manifest, VolumeOrigin, Writer } from '../snapshot/manifest.ts';
 import type { SnapshotDetails, SnapshotSummary } from '../usecases/stored.ts';
 import type { VerifyAllReport, VerifyReport, Verdict } from '../usecases/verify.ts';
 import type { View } from './output.ts';
@@ -93,10 +87,6 @@ function volumeRows(volume: Manifest['volumes'][number]): Row[] {
     ...notes.map((note) => ['  note', note]),
     ...(leftOut.length > 0 ? [['  left out', reasonsOf(leftOut)]] : []),
   ];
-}
-
-function reasonsOf(leftOut: readonly LeftOut[]): string {
-  return [...new Set(leftOut.map(({ reason }) => reason))].join(', ');
 }
 
 function originText(origin: VolumeOrigin): string {
