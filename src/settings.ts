@@ -66,6 +66,7 @@ export const inputNames = [
   'quiesce',
   'before-copy',
   'after-copy',
+  'trim',
   'volumes-extra',
   'compression',
   'data-path',
@@ -90,6 +91,8 @@ export interface CopySettings {
   /** Scripts around a copy of a running database. */
   readonly beforeCopy: string | undefined;
   readonly afterCopy: string | undefined;
+  /** Whether what a clean stop makes worthless is left out. */
+  readonly trim: boolean;
   readonly compression: Compression;
   readonly copy: CopyMethod | 'auto';
 }
@@ -242,6 +245,7 @@ export function readCopySettings(reader: Reader, context: SettingsContext): Copy
     quiesce,
     beforeCopy,
     afterCopy,
+    trim: read('trim', trueOrFalse, true),
     key: read('key', keyText, undefined),
     store: readStore(reader, context),
     waitTimeoutMs: read('wait-timeout', durationMs, 120_000),

@@ -36,6 +36,7 @@ export const saveInputNames = [
   'quiesce',
   'before-copy',
   'after-copy',
+  'trim',
   'compression',
   'stop-timeout',
   'wait-timeout',

@@ -7,10 +7,11 @@ import { composeTools, type Composition } from '../../src/compose.ts';
 import type { Engine } from '../../src/engines/engine.ts';
 import { postgres } from '../../src/engines/postgres.ts';
 import { redis } from '../../src/engines/redis.ts';
+import { matcherOf } from '../../src/runtime/path-pattern.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { Tools } from '../../src/usecases/context.ts';
 import { listLargestTables, type DataSource } from '../../src/usecases/probes.ts';
-import { whileQuiesced, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
+import { whileQuiesced, type Copy, type QuiesceSettings } from '../../src/usecases/quiesce.ts';
 import { saveVolumes } from '../../src/usecases/save-volumes.ts';
 import { parseSaveSettings, saveRequest } from '../../src/volume-settings.ts';
 import { docker } from '../support/docker-cli.ts';
@@ -66,10 +67,11 @@ afterEach(() => docker('rm', '--force', '--volumes', id));
 
 function quiesced<T>(
   settings: Partial<QuiesceSettings>,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
 ): ReturnType<typeof whileQuiesced<T>> {
   const defaults: QuiesceSettings = {
     ...{ quiesce: 'stop', stopTimeoutMs: 20_000, beforeCopy: undefined, afterCopy: undefined },
+    trim: true,
   };
   return whileQuiesced(composed.tools, server, { ...defaults, ...settings }, copy, signal);
 }
@@ -105,6 +107,43 @@ describe('Postgres', () => {
     expect(await list()).toEqual([]);
   });
 
+  test('is copied with all of its log, also what only a replica still wants, but without spare files', async () => {
+    const psql = (...sql: readonly string[]): Promise<string> =>
+      docker(
+        ...['exec', id, 'psql', '--username', 'postgres', '--tuples-only', '--no-align', '--quiet'],
+        ...sql.flatMap((each) => ['--command', each]),
+      );
+    const write = ['select txid_current()', 'select pg_switch_wal()'];
+    await psql(...write, ...write, ...write, 'checkpoint');
+    await psql(`select pg_create_physical_replication_slot('late', true)`, ...write, ...write);
+    const [first = '', last = ''] = (
+      await psql(
+        'checkpoint',
+        'select pg_walfile_name(restart_lsn) from pg_replication_slots',
+        'select pg_walfile_name(pg_current_wal_insert_lsn())',
+      )
+    ).split('\n');
+    const { copied } = await quiesced({}, async (worthless) => {
+      const ls = ['--entrypoint', 'ls', testImage('postgres:17'), `${server.dataPath}/pg_wal`];
+      const files = (await docker('run', '--rm', '--volumes-from', id, ...ls)).split('\n');
+      const isLeftOut = matcherOf(worthless);
+      return files.map((name) => ({ name, isLeftOut: isLeftOut(`./pg_wal/${name}`) }));
+    });
+    const segments = copied.filter(({ name }) => name.length === first.length);
+    expect(segments.filter(({ name }) => name < first)).toEqual([]);
+    const written = segments.filter(({ name }) => name <= last);
+    expect(written.length).toBeGreaterThanOrEqual(3);
+    expect(written.filter(({ isLeftOut }) => isLeftOut)).toEqual([]);
+    const spare = segments.filter(({ name }) => name > last);
+    expect(spare.length).toBeGreaterThan(0);
+    expect(spare.filter(({ isLeftOut }) => !isLeftOut)).toEqual([]);
+    const others = copied.filter((each) => !segments.includes(each));
+    expect(others.filter(({ isLeftOut }) => isLeftOut)).toEqual([]);
+    expect(
+      (await quiesced({ trim: false }, (worthless) => Promise.resolve(worthless))).copied,
+    ).toEqual([]);
+  });
+
   test('that was started while it was copied makes no snapshot', async () => {
     await expect(quiesced({}, () => docker('start', id))).rejects.toMatchObject({
       code: 'unclean-shutdown',
@@ -127,7 +166,11 @@ describe('Postgres', () => {
   });
 
   test('is paused while it is copied, and goes on when the copy breaks', async () => {
-    expect((await quiesced({ quiesce: 'pause' }, state)).copied).toBe('true true');
+    const paused = await quiesced({ quiesce: 'pause' }, async (worthless) => [
+      await state(),
+      worthless,
+    ]);
+    expect(paused.copied).toEqual(['true true', []]);
     expect(await state()).toBe('true false');
     await expect(quiesced({ quiesce: 'pause' }, broken)).rejects.toThrow('the copy broke');
     expect(await state()).toBe('true false');

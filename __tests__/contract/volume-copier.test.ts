@@ -96,6 +96,40 @@ describe.each(wayNames)('%s', (way) => {
       './folder',
     ]);
   });
+
+  test('leaves out what is of no use, whatever it is called beside, and what is below it', async () => {
+    const volume = await bench.volumes.volume();
+    await bench.volumes.run(
+      volume,
+      `mkdir wal wal/status notes notes/deep
+       for name in 0A 0F 10 A0 A0.partial; do echo $name > wal/$name; done; echo x > wal/status/A0
+       truncate --size 3M wal/F0; echo x > wal/$'A\n'; ln wal/A0 wal/A1; ln -s nowhere wal/B2
+       echo x > notes/.hidden; echo x > notes/deep/file; echo x > A0; ln wal/10 wal/C3`,
+    );
+    const leaveOut = ['wal/0[BCDEF]', 'wal/[123456789ABCDEF]?', 'notes/*'].map((pattern) => ({
+      pattern,
+      reason: 'of no use',
+    }));
+    const kept = ['./A0', './notes', './wal', './wal/0A', './wal/A0.partial', './wal/status'];
+    const saved = await bench.save(way, volume, { leaveOut });
+    const restored = await bench.restore(way, saved);
+    const names = Object.keys(await readTree(bench.volumes, restored.volume));
+    expect(names).toEqual(['.', ...kept, './wal/status/A0']);
+    expect(saved.notes.join()).not.toContain('left out FIFOs');
+  });
+});
+
+test('what is left out in a part of its names only is whole under the others, or not saved at all', async () => {
+  const volume = await bench.volumes.volume();
+  await bench.volumes.run(volume, 'mkdir wal; echo content > wal/A0; ln wal/A0 wal/kept');
+  const settings = { leaveOut: [{ pattern: 'wal/A?', reason: 'of no use' }] };
+  const saved = await bench.save('pipe with GNU tar', volume, settings);
+  const { volume: restored } = await bench.restore('pipe with GNU tar', saved);
+  expect((await bench.volumes.run(restored, 'cat wal/*')).toString()).toBe('content\n');
+  await expect(bench.save('archive API', volume, settings)).rejects.toMatchObject({
+    code: 'copy-failed',
+    message: './wal/kept is another name of the file ./wal/A0, which is left out: it would be lost',
+  });
 });
 
 describe('what only one way keeps', () => {

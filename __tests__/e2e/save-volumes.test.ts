@@ -86,6 +86,8 @@ describe('a stack of three containers', () => {
       [volumes.cache, '/data'],
       [volumes.database, '/var/lib/postgresql/data'],
     ]);
+    // The client writes to both.
+    expect(manifest.volumes.map(({ leftOut }) => leftOut)).toEqual([[], []]);
     const writers = manifest.writers.map(({ container, engine, consistency }) => [
       container,
       engine,
@@ -229,13 +231,17 @@ describe('a stack of three containers', () => {
 
     const pause = await save('--container', database, '--key', 'e', '--quiesce', 'pause');
     expect(pause).toMatchObject({ exitCode: 0 });
-    const [writer] = (await readVolumesManifest(store, 'e')).writers;
-    expect(writer).toMatchObject({ engine: 'postgres', consistency: { method: 'pause' } });
+    expect(await readVolumesManifest(store, 'e')).toMatchObject({
+      writers: [{ engine: 'postgres', consistency: { method: 'pause' } }],
+      volumes: [{ leftOut: [] }],
+    });
 
     // A database that has ended cleanly is saved as it is, and stays so; one that was killed is refused.
     await docker('stop', '--time', '30', database);
     expect(await save('--container', database, '--key', 'f')).toMatchObject({ exitCode: 0 });
     expect(await runningOf([database])).toEqual([]);
+    const [ended] = (await readVolumesManifest(store, 'f')).volumes;
+    expect(ended?.leftOut.map(({ pattern }) => pattern)).toContain('pg_notify/*');
     await docker('start', database);
     await untilServes(database);
     await docker('kill', database);

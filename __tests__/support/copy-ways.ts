@@ -14,6 +14,7 @@ import type {
   SavedArchive,
   VolumeCopier,
 } from '../../src/runtime/volume-copier.ts';
+import type { LeftOut } from '../../src/snapshot/manifest.ts';
 import { createVolumeCopier } from '../../src/runtime/volume-copy.ts';
 import { madeWith } from './docker-cli.ts';
 import { testImage } from './images.ts';
@@ -56,6 +57,7 @@ export interface CopySettings {
   readonly archive?: string;
   readonly silenceMs?: number;
   readonly maxBytes?: number;
+  readonly leaveOut?: readonly LeftOut[];
 }
 
 export const zstdLevel3: Compression = { kind: 'zstd', level: 3 };
@@ -117,7 +119,10 @@ export class CopyBench implements AsyncDisposable {
     const file = settings.archive ?? this.archive();
     const compression = settings.compression ?? zstdLevel3;
     const saved = await this.copier(way, settings).save(
-      this.target(volume, settings.image ?? ways[way].image),
+      {
+        ...this.target(volume, settings.image ?? ways[way].image),
+        leaveOut: settings.leaveOut ?? [],
+      },
       file,
       compression,
       settings.signal ?? new AbortController().signal,

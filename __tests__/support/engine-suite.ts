@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { appendFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 import { expect, test } from '@jest/globals';
@@ -19,6 +19,7 @@ const timesFile = resolve(import.meta.dirname, '../../.work/engine-times.jsonl')
 
 interface Started {
   readonly outcome: string;
+  readonly key: string;
   readonly save: object;
   readonly snapshot: { readonly largestTables: readonly { name: string; bytes: number }[] };
   readonly container: string;
@@ -42,7 +43,8 @@ export function describeServers(servers: readonly Server[]): void {
     '$title holds the same after a restore, by every way of copying',
     async (server) => {
       const name = newName();
-      const store = `file:${await scratch.folder('store')}`;
+      const folder = await scratch.folder('store');
+      const store = `file:${folder}`;
       const snapvol = async (...args: string[]): Promise<{ stdout: string; log: string }> => {
         const result = await runCli(args, { env: { SNAPVOL_STORE: store } });
         expect(result).toEqual({ ...result, exitCode: 0 });
@@ -79,6 +81,15 @@ export function describeServers(servers: readonly Server[]): void {
       for (const { bytes } of largestTables) expect(bytes).toBeGreaterThan(rowCount * 32);
       const original = await checksum(seeded.report);
       expect(original).toMatch(server.sum ?? new RegExp(`^${rowCount}\\b`));
+      if (server.spare !== undefined) {
+        expect(seeded.log).toContain('volume data: left out: ');
+        await snapvol('save', name, '--key', 'whole', '--copy', firstWay, '--trim', 'false');
+        const whole = await spareNames(server, folder, 'whole');
+        expect(whole.length).toBeGreaterThan(server.spare.atMost);
+        const rest = await spareNames(server, folder, seeded.report.key);
+        expect(rest.length).toBeLessThanOrEqual(server.spare.atMost);
+        expect(whole).toEqual(expect.arrayContaining(rest));
+      }
       await snapvol('stop', name);
       expect(await docker('volume', 'ls', '--quiet')).not.toContain(seeded.report.volume);
 
@@ -89,6 +100,10 @@ export function describeServers(servers: readonly Server[]): void {
         expect(log).toContain(`(${way}), sha256 verified`);
         expect(log).not.toContain('will upgrade the data');
         expect(await checksum(report)).toBe(original);
+        if (server.verify !== undefined) {
+          await shell(server.verify, checkEnv(server, report));
+          expect(await checksum(report)).toBe(original);
+        }
         const serverLog = await logOf(server, report.container);
         expect(serverLog).toMatch(server.started);
         expect(serverLog).not.toMatch(server.recovery);
@@ -105,6 +120,10 @@ export function describeServers(servers: readonly Server[]): void {
       if (secondWay === undefined) return;
       const saved = await snapvol('save', name, '--key', 'second', '--copy', secondWay);
       await snapvol('stop', name);
+      if (server.spare !== undefined) {
+        const rest = await spareNames(server, folder, 'second');
+        expect(rest.length).toBeLessThanOrEqual(server.spare.atMost);
+      }
       const again = await expectRestored(secondWay, ['--key', 'second']);
       await note(server, secondWay, saved.log, {
         save: copySeconds(saved.log),
@@ -130,6 +149,13 @@ function checkEnv(
   const engine = engineNamed(inputs?.engine, image);
   const password = inputs?.password ?? engine.defaults.password;
   return scriptEnv({ engine, id: container, endpoint: { host, port, user, password, database } });
+}
+
+/** Which of the files that need not be there an archive holds. */
+async function spareNames({ spare }: Server, folder: string, key: string): Promise<string[]> {
+  const list = 'zstd --decompress --stdout "$ARCHIVE" | tar --list --quoting-style=literal';
+  const names = await shell(list, { ARCHIVE: join(folder, key, 'data.tar.zst') });
+  return names.split('\n').filter((each) => spare?.names.test(each) === true);
 }
 
 async function logOf({ logFile }: Server, container: string): Promise<string> {

@@ -16,14 +16,17 @@ export const endpoint: Endpoint = {
   database: 'shop db',
 };
 
+export function dataReaderOf(files: Readonly<Record<string, Buffer | string>>): ReadDataFile {
+  return (path) => {
+    const content = files[path];
+    return Promise.resolve(content === undefined ? undefined : Buffer.from(content));
+  };
+}
+
 /** What the engine says of a data folder of these files, made with its default login. */
 export function dataState(
   engine: Engine,
   files: Readonly<Record<string, Buffer | string>>,
 ): Promise<DataState> {
-  const read: ReadDataFile = (path) => {
-    const content = files[path];
-    return Promise.resolve(content === undefined ? undefined : Buffer.from(content));
-  };
-  return engine.dataState(read, engine.defaults);
+  return engine.dataState(dataReaderOf(files), engine.defaults);
 }

@@ -38,6 +38,7 @@ export function makeManifest(overrides: Partial<DatabaseManifest> = {}): Databas
         entries: 1,
         features: ['pax'],
         notes: [],
+        leftOut: [],
       },
     ],
     provenance: {},

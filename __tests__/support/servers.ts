@@ -14,6 +14,10 @@ export interface Server {
   /** What that must look like, where it is not the number of rows. */
   readonly sum?: RegExp;
   readonly ways: readonly CopyMethod[];
+  /** Fails unless all data is whole, and goes on to be so when more is written; what it writes is gone afterwards. */
+  readonly verify?: string;
+  /** Of what the seed leaves behind and a snapshot does not hold: names in an archive, and how many may be in it. */
+  readonly spare?: { readonly names: RegExp; readonly atMost: number };
   /** In the log of a server that had to repair its data. */
   readonly recovery: RegExp;
   /** In the log of every start on data that is there. */
@@ -30,15 +34,34 @@ const inside = 'docker exec --interactive "$SNAPVOL_CONTAINER"';
 const psql = `docker exec --interactive --env PGUSER --env PGDATABASE "$SNAPVOL_CONTAINER" psql \\
   --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1`;
 
-function postgres(version: string): Server {
+/** With log enough for the server to keep what it no longer needs for later, by recycling it. */
+const postgresLog =
+  'checkpoint; create table gone as select * from item; drop table gone; checkpoint;';
+
+const postgresVerify = `${psql} <<'SQL'
+create extension if not exists amcheck;
+select count(bt_index_check(index => indexrelid, heapallindexed => true))
+  from pg_index join pg_class c on c.oid = indexrelid join pg_am a on a.oid = relam
+  where amname = 'btree' and indisready and indisvalid;
+select 1 / (count(*) = 0)::int from pg_class c, verify_heapam(c.oid) where relkind in ('r', 't', 'm');
+${postgresLog}
+SQL`;
+
+function postgres(version: string, inputs: Inputs = {}, last = ''): Server {
   return {
     title: `Postgres ${version}`,
     image: `postgres:${version}`,
+    inputs,
     seed: `${psql} <<'SQL'
 create table item (id int primary key, name text not null);
 insert into item select n, md5(n::text) from generate_series(1, ${rowCount}) n;
 create index on item (name);
+${postgresLog}
+${last}
 SQL`,
+    verify: postgresVerify,
+    // The segment of the last checkpoint, and the one that its record may go on in.
+    spare: { names: /pg_wal\/[0-9A-F]{24}$/, atMost: 2 },
     checksum: `${psql} --command "select count(*), md5(string_agg(id || name, ',' order by id)) from item"`,
     ways: both,
     recovery: /automatic recovery in progress|redo starts at|was interrupted/,
@@ -67,7 +90,15 @@ function mysql(title: string, image: string, client: keyof typeof sequences): Se
     seed: `${run} <<'SQL'
 create table item (id int primary key, name char(64) not null, key (name)) engine=InnoDB;
 ${sequences[client]}
+create temporary table passing select * from item;
 SQL`,
+    verify: `${run} <<'SQL' | grep -c 'check.status.OK'
+check table item extended;
+create table again like item;
+insert into again select * from item limit 20000;
+drop table again;
+SQL`,
+    ...(client === 'mysql' && { spare: { names: /#ib_redo\d+_tmp$/, atMost: 0 } }),
     checksum: `${run} --execute 'select count(*) from item; checksum table item'`,
     ways: both,
     recovery:
@@ -107,9 +138,10 @@ for (let from = 1; from <= ${rowCount}; from += 10000) {
 }'`;
 
 export const servers = {
-  postgres15: postgres('15'),
+  // The record of its last checkpoint is the first one of a segment.
+  postgres15: postgres('15', {}, 'select pg_switch_wal();'),
   postgres17: postgres('17'),
-  postgres18: postgres('18'),
+  postgres18: postgres('18', { env: 'POSTGRES_INITDB_ARGS=--wal-segsize=1' }),
   mariadb1011: mysql('MariaDB 10.11', 'mariadb:10.11', 'mariadb'),
   mariadb118: mysql('MariaDB 11.8', 'mariadb:11.8', 'mariadb'),
   mysql97: mysql('MySQL 9.7', 'mysql:9.7', 'mysql'),

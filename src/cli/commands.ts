@@ -96,7 +96,7 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags(...storeFlags, 'encrypt-to', 'quiesce', 'before-copy', 'after-copy'),
+      ...flags(...storeFlags, 'encrypt-to', 'quiesce', 'before-copy', 'after-copy', 'trim'),
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',

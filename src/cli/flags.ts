@@ -68,6 +68,10 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   quiesce: { value: 'HOW', about: 'before a copy: stop, pause or none (stop)' },
   'before-copy': { value: 'SCRIPT', about: 'run before a copy with --quiesce none' },
   'after-copy': { value: 'SCRIPT', about: 'run after it, whatever happened' },
+  trim: {
+    value: 'BOOLEAN',
+    about: 'leave out what a clean stop makes worthless: true or false (true)',
+  },
   'volumes-extra': {
     value: 'NAME:/PATH',
     repeatable: true,

@@ -1,5 +1,5 @@
 import { formatAge, formatBytes } from '../format.ts';
-import { architectureOf, writersOf } from '../snapshot/contents.ts';
+import { architectureOf, reasonsOf, writersOf } from '../snapshot/contents.ts';
 import type { DatabaseManifest, Manifest, VolumeOrigin, Writer } from '../snapshot/manifest.ts';
 import type { SnapshotDetails, SnapshotSummary } from '../usecases/stored.ts';
 import type { VerifyAllReport, VerifyReport, Verdict } from '../usecases/verify.ts';
@@ -74,7 +74,8 @@ function loginRow({ credentials: { user, database } }: DatabaseManifest): Row {
 }
 
 function volumeRows(volume: Manifest['volumes'][number]): Row[] {
-  const { name, mountPath, archive, archiveBytes, tarBytes, entries, sha256, notes } = volume;
+  const { name, mountPath, archive, archiveBytes, tarBytes, entries, sha256, notes, leftOut } =
+    volume;
   const sizes = `${formatBytes(tarBytes)} in ${formatBytes(archiveBytes)}`;
   return [
     ['volume', name],
@@ -84,6 +85,7 @@ function volumeRows(volume: Manifest['volumes'][number]): Row[] {
     ['  archive', `${archive}, ${counted(entries, 'entry', 'entries')}, ${sizes}`],
     ['  sha256', sha256],
     ...notes.map((note) => ['  note', note]),
+    ...(leftOut.length > 0 ? [['  left out', reasonsOf(leftOut)]] : []),
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
+import type { LeftOut } from '../snapshot/manifest.ts';
 
 /** What the user said of the database; defaults are the engine's. Empty where an engine has no such thing. */
 export interface Credentials {
@@ -113,6 +114,11 @@ export interface Engine {
   readonly largestTables?: (credentials: Credentials) => InnerCommand;
   /** Looks at the data folder of a database that has been stopped, or paused. */
   dataState(read: ReadDataFile, credentials: Credentials): Promise<DataState>;
+  /**
+   * What need not be copied of a data folder whose server has shut down, as patterns of paths relative to it: no server
+   * will ever read it. Whatever is not certain is not among it. Without it: everything is copied.
+   */
+  readonly worthless?: (read: ReadDataFile) => Promise<readonly LeftOut[]>;
   /**
    * The version of the server in this image: the same text as the `DataState.version` of data that it would not upgrade.
    * `undefined`: it does not say.

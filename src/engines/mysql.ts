@@ -8,6 +8,7 @@ import type {
   ReadDataFile,
 } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
+import type { LeftOut } from '../snapshot/manifest.ts';
 import { downgradeProblem, plainVersion, seriesOf } from './versions.ts';
 
 // MySQL and MariaDB share their protocol and most of their contract; their data folders they do not.
@@ -74,6 +75,15 @@ export const mysql: Engine = {
     return shutDownState(read, version);
   },
 
+  // At its start the server removes both: https://dev.mysql.com/doc/refman/8.4/en/innodb-redo-log.html and
+  // https://dev.mysql.com/doc/refman/8.4/en/innodb-temporary-tablespace.html
+  worthless: () =>
+    Promise.resolve([
+      { pattern: '#innodb_redo/#ib_redo*_tmp', reason: 'spare redo log files' },
+      { pattern: '#innodb_temp/temp_*.ibt', reason: 'temporary tablespaces' },
+      ...processNotes,
+    ]),
+
   imageVersion: (image) => plainVersion(image.env['MYSQL_VERSION'] ?? image.env['PS_VERSION']),
 
   // https://dev.mysql.com/doc/refman/8.4/en/upgrade-paths.html
@@ -123,6 +133,8 @@ export const mariadb: Engine = {
     }
     return shutDownState(read, version);
   },
+
+  worthless: () => Promise.resolve(processNotes),
 
   imageVersion: (image) => plainVersion(image.env['MARIADB_VERSION']),
   versionProblem: downgradeProblem,
@@ -204,6 +216,12 @@ async function shutDownState(read: ReadDataFile, version: string | null): Promis
   const unclean = 'ibtmp1 is still there: InnoDB was not shut down';
   return { version, mark: 'InnoDB: ibtmp1 present', unclean };
 }
+
+/** Of a server that was killed long ago, perhaps in another container: one that shut down has removed its own. */
+const processNotes: readonly LeftOut[] = ['*.pid', '*.sock.lock'].map((pattern) => ({
+  pattern,
+  reason: 'process ids of servers that are gone',
+}));
 
 /** The newest version that the folder was upgraded to, or made by. */
 async function mysqlVersion(read: ReadDataFile): Promise<string | null> {

@@ -1,6 +1,8 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
+import type { LeftOut } from '../snapshot/manifest.ts';
 import type { Credentials, DataState, Engine, Env, InnerCommand, ReadDataFile } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
+import { walBeyondCheckpoint } from './postgres-wal.ts';
 
 /**
  * PostgreSQL, in the official image and those that keep its contract: https://hub.docker.com/_/postgres
@@ -70,6 +72,7 @@ export const postgres: Engine = {
   },
   cleanExitCodes: [0],
   dataState: readDataState,
+  worthless: findWorthless,
   imageVersion,
 
   // Only pg_upgrade, with the programs of both versions, turns data of one major into that of another.
@@ -138,6 +141,28 @@ async function readDataState(read: ReadDataFile): Promise<DataState> {
     };
   }
   return { version, mark };
+}
+
+/**
+ * What every start makes anew: of what pg_basebackup leaves out, what is of no use after a clean stop either.
+ * https://github.com/postgres/postgres/blob/master/src/backend/backup/basebackup.c
+ */
+const madeAnew: readonly string[] = [
+  'base/pgsql_tmp/pgsql_tmp*',
+  ...['dynshmem', 'notify', 'serial', 'snapshots', 'stat_tmp', 'subtrans'].map((n) => `pg_${n}/*`),
+  ...['global', 'base/*'].map((folder) => `${folder}/pg_internal.init`),
+];
+
+async function findWorthless(read: ReadDataFile): Promise<readonly LeftOut[]> {
+  const wal = await walBeyondCheckpoint(read);
+  if (!wal) return [];
+  return [
+    ...wal.map((pattern) => ({ pattern, reason: 'write-ahead log beyond the last checkpoint' })),
+    ...madeAnew.map((pattern) => ({
+      pattern,
+      reason: 'temporary files and caches',
+    })),
+  ];
 }
 
 function imageVersion(image: ImageFacts): string | undefined {

@@ -8,7 +8,7 @@ import { AppError, messageOf } from '../errors.ts';
 import { hashFile } from '../snapshot/bundle.ts';
 import { compressor, decompressor, type Codec } from './compression.ts';
 import { BrokenOff, damaged, describeStreamError, isCorrupt } from './stream-errors.ts';
-import { TarFilter } from './tar-filter.ts';
+import { TarFilter, type TarFilterOptions } from './tar-filter.ts';
 import { TarGuard } from './tar-guard.ts';
 import type { TarSummary } from './tar-sieve.ts';
 import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
@@ -52,7 +52,7 @@ export interface ReadArchive {
 
 /**
  * Writes a tar stream to the new file `file`, filtered and compressed. After a failure the file is gone.
- * @param guard for a stream from outside
+ * @param rules `guard` for a stream from outside
  * @throws BrokenOff, `copy-failed`, `cancelled`
  */
 export async function writeArchive(
@@ -62,10 +62,10 @@ export async function writeArchive(
   zstd: string | undefined,
   signal: AbortSignal,
   onBytes?: OnBytes,
-  guard?: TarGuard,
+  rules: Pick<TarFilterOptions, 'guard' | 'leaveOut'> = {},
 ): Promise<Omit<SavedArchive, 'method'>> {
   const create = createArchive(file, async (target) => {
-    const filter = new TarFilter({ onBytes, ...(guard && { guard }) });
+    const filter = new TarFilter({ onBytes, ...rules });
     const meter = new Meter();
     const codec = compressor(compression, zstd);
     await settled(
@@ -124,7 +124,7 @@ export async function readArchive(
   const { entries, tarBytes } = expected;
   const read = openArchive(file, expected, signal, async (source) => {
     const guard = new TarGuard({ entries, tarBytes, unpackedBytes: maxBytes });
-    const filter = new TarFilter({ guard, leavesOut: false, onBytes });
+    const filter = new TarFilter({ guard, dropsNodes: false, onBytes });
     const meter = new Meter();
     const codec = decompressor(expected.compression, zstd);
     await settled(

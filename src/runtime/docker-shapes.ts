@@ -140,12 +140,21 @@ function stopOf({ StopSignal, StopTimeout }: StopConfig) {
 }
 
 /** Volumes and folders of the host; what lies in memory (tmpfs) is nobody's data. The engine lists them in any order. */
-function mountsOf({ Mounts }: Docker.ContainerInspectInfo): Mount[] {
+function mountsOf({ Mounts, HostConfig }: Docker.ContainerInspectInfo): Mount[] {
+  const partial = (target: string): boolean =>
+    (HostConfig.Mounts ?? []).some((each) => each.Target === target && isPartial(each));
   return Mounts.flatMap(({ Type, Name, Source, Destination, RW }): Mount[] => {
     const mount = { target: Destination, readOnly: !RW };
     if (Type === 'bind') return [{ type: 'bind', source: Source, ...mount }];
-    return Type === 'volume' ? [{ type: 'volume', source: Name ?? Source, ...mount }] : [];
+    if (Type !== 'volume') return [];
+    const isPart = partial(Destination) && { partial: true };
+    return [{ type: 'volume', source: Name ?? Source, ...mount, ...isPart }];
   }).sort((a, b) => (a.target < b.target ? -1 : 1));
+}
+
+/** Mounted with `volume-subpath`. A cast: the types do not know it. */
+function isPartial({ VolumeOptions }: Docker.MountSettings): boolean {
+  return Boolean((VolumeOptions as { readonly Subpath?: string } | undefined)?.Subpath);
 }
 
 function publishedPorts(

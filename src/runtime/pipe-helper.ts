@@ -10,6 +10,7 @@ import {
   capabilities,
   complaintsFile,
   dataFifo,
+  excluding,
   helperEnv,
   ready,
   scripts,
@@ -130,7 +131,7 @@ function helperSpec(
     image: target.image,
     labels: target.labels,
     env: { ...helperEnv, FOLDER: target.folder ?? '.' },
-    entrypoint: ['sh', '-c', scripts[direction]],
+    entrypoint: ['sh', '-c', scripts[direction], 'sh', ...excluding(target.leaveOut ?? [])],
     user: '0:0',
     mounts: [
       { ...target.storage, target: '/volume', readOnly: direction === 'save', noCopy: true },

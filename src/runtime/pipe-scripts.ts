@@ -1,3 +1,5 @@
+import type { LeftOut } from '../snapshot/manifest.ts';
+
 /** What a helper says first when its tar is GNU tar. */
 export const ready = 'gnu';
 
@@ -34,6 +36,7 @@ const records = '--blocking-factor=128';
 /**
  * The same tree must give the same bytes: hence `--sort=name`, the fixed name of extended headers (the default has a
  * process number in it), and `exec`, for the names of sparse files have one too, and process 1 is always process 1.
+ * Its arguments say what tar need not even read; what comes of it is filtered all the same.
  */
 const save = `${shared}
 exec 3>/scratch/${dataFifo} >/scratch/${answerFifo}
@@ -42,7 +45,7 @@ exec >&3 3>&-
 cd /volume
 exec tar --create --file=- ${records} --format=posix \\
   --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \\
-  --sort=name --numeric-owner --sparse --acls --xattrs --xattrs-include='user.*' .`;
+  --sort=name --numeric-owner --sparse --acls --xattrs --xattrs-include='user.*' "$@" .`;
 
 const restore = `${shared}
 exec 3</scratch/${dataFifo} >/scratch/${answerFifo}
@@ -51,5 +54,15 @@ exec >/dev/null
 cd "/volume/$FOLDER"
 exec tar --extract --file=- ${records} --preserve-permissions --same-owner --numeric-owner \\
   --acls --xattrs --xattrs-include='user.*' <&3`;
+
+/** GNU tar's way to say it: https://www.gnu.org/software/tar/manual/html_node/controlling-pattern_002dmatching.html */
+export function excluding(leaveOut: readonly LeftOut[]): string[] {
+  return leaveOut.length === 0
+    ? []
+    : [
+        ...['--anchored', '--wildcards', '--no-wildcards-match-slash'],
+        ...leaveOut.map(({ pattern }) => `--exclude=./${pattern}`),
+      ];
+}
 
 export const scripts = { save, restore } as const;

@@ -14,7 +14,7 @@ import { together, type Part } from './parts.ts';
 import { compressedFrom, decompressedTo } from './piped-codec.ts';
 import { BrokenOff, describeStreamError } from './stream-errors.ts';
 import { startTarSieve } from './tar-sieve-process.ts';
-import type { Compression, ExpectedArchive, SavedArchive } from './volume-copier.ts';
+import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
 // Archives of tar streams that are in pipes: a process looks at them, zstd is another one, and this process sees the
 // compressed bytes only. What is said of writeArchive and readArchive holds here, too.
@@ -29,6 +29,7 @@ export interface PipedOptions {
 export async function writePipedArchive(
   { scratchDir, zstd }: PipedOptions,
   tar: FifoEnd,
+  { leaveOut = [] }: Pick<CopyTarget, 'leaveOut'>,
   file: string,
   compression: Compression,
   signal: AbortSignal,
@@ -37,7 +38,7 @@ export async function writePipedArchive(
   return createArchive(file, async (target) => {
     const pipe = await openPipe(join(scratchDir, 'sifted'));
     const codec = compressedFrom(pipe.read, compression, zstd);
-    const sieve = startTarSieve(tar.take(), pipe.write, { leavesOut: true }, onBytes);
+    const sieve = startTarSieve(tar.take(), pipe.write, { dropsNodes: true, leaveOut }, onBytes);
     const meter = new Meter();
     const streams = streaming([...codec.streams, meter, target], file);
     await together([sieve, ...codec.parts, streams], signal);
@@ -66,7 +67,7 @@ export async function readPipedArchive(
     // JSON, as which it is handed over, has no infinity.
     const unpackedBytes = Math.min(maxBytes, Number.MAX_SAFE_INTEGER);
     const limits = { entries, tarBytes, unpackedBytes };
-    const sieve = startTarSieve(pipe.read, tar.take(), { limits, leavesOut: false }, onBytes);
+    const sieve = startTarSieve(pipe.read, tar.take(), { limits, dropsNodes: false }, onBytes);
     const meter = new Meter();
     const streams = streaming([source, meter, ...codec.streams], file);
     await together([...codec.parts, sieve, streams], signal);

@@ -36,7 +36,7 @@ export async function takeArchive(
     const reading = pipeline([readable, ...codec.streams, renamed], { signal });
     const [read, wrote] = await Promise.allSettled([
       settled(codec, source.label, reading),
-      writeArchive(renamed, archiveFile, compression, zstd, signal, onBytes, guard),
+      writeArchive(renamed, archiveFile, compression, zstd, signal, onBytes, { guard }),
     ]);
     // A disk that is full is told by who writes, everything else by who reads.
     if (wrote.status === 'rejected' && !(wrote.reason instanceof BrokenOff)) throw wrote.reason;

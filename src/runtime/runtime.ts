@@ -39,6 +39,8 @@ export interface Mount {
   /** Absolute path in the container. */
   readonly target: string;
   readonly readOnly?: boolean;
+  /** True where only a folder of the volume is mounted. */
+  readonly partial?: boolean;
   /** Volumes: do not fill an empty volume with what the image has at `target`. */
   readonly noCopy?: boolean;
 }

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
 import { AppError, type ErrorCode } from '../errors.ts';
+import type { LeftOut } from '../snapshot/manifest.ts';
 import { linesOf } from './docker-frames.ts';
 import type { Part } from './parts.ts';
 import { BrokenOff } from './stream-errors.ts';
@@ -16,8 +17,9 @@ import type { TarSummary } from './tar-sieve.ts';
 export interface SieveSettings {
   /** For what comes from outside: refuses what is not safe to unpack, or more than this. */
   readonly limits?: GuardLimits;
-  /** False where FIFOs and devices have no business any more, and are left to the guard. */
-  readonly leavesOut: boolean;
+  /** See TarSieveOptions. */
+  readonly dropsNodes: boolean;
+  readonly leaveOut?: readonly LeftOut[];
 }
 
 /** What has come of a whole stream. */

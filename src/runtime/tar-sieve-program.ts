@@ -20,9 +20,9 @@ function writeAll(bytes: Buffer): void {
   for (let at = 0; at < bytes.length;) at += writeSync(1, bytes, at);
 }
 
-function sift({ limits, leavesOut }: SieveSettings): SieveReport {
+function sift({ limits, ...settings }: SieveSettings): SieveReport {
   const guard = limits && new TarGuard(limits);
-  const sieve = new TarSieve({ leavesOut, ...(guard && { guard }) });
+  const sieve = new TarSieve({ ...settings, ...(guard && { guard }) });
   const memory = Buffer.allocUnsafeSlow(chunkBytes);
   let reported = 0;
   for (;;) {

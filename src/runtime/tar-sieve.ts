@@ -1,6 +1,8 @@
 import { posix } from 'node:path';
 
-import type { ArchiveFeature } from '../snapshot/manifest.ts';
+import { AppError } from '../errors.ts';
+import type { ArchiveFeature, LeftOut } from '../snapshot/manifest.ts';
+import { matcherOf } from './path-pattern.ts';
 import { PathTable } from './path-table.ts';
 import type { TarGuard } from './tar-guard.ts';
 import { headBlocks } from './tar-head.ts';
@@ -38,12 +40,15 @@ export interface TarSieveOptions {
   /** Refuses entries of what comes from outside. */
   readonly guard?: TarGuard;
   /** False where FIFOs and devices have no business any more, and are left to the guard. */
-  readonly leavesOut?: boolean;
+  readonly dropsNodes?: boolean;
+  /** Entries that are of no use, and what is below them. */
+  readonly leaveOut?: readonly LeftOut[];
 }
 
 /**
- * Lets a tar stream through, chunk by chunk, unchanged but for three things, and proves it whole while doing so:
+ * Lets a tar stream through, chunk by chunk, unchanged but for a few things, and proves it whole while doing so:
  * - FIFOs and devices are left out: a database makes its own, and a device node has no business in test data.
+ * - So is what is of no use, where somebody says what that is.
  * - Padding after the end mark is cut off, so that the bytes do not depend on the writer's record size.
  * - A stream that ends before its end mark, or that is not tar, is an error.
  */
@@ -52,7 +57,9 @@ export class TarSieve {
   inputBytes = 0;
   readonly #features = new Set<ArchiveFeature>();
   readonly #guard: TarGuard | undefined;
-  readonly #leavesOut: boolean;
+  readonly #dropsNodes: boolean;
+  readonly #isUseless: (path: string) => boolean;
+  readonly #useless = new PathTable();
   /** What was left out: a further hard link to it cannot be kept either. */
   readonly #dropped = new PathTable();
   readonly #shown: string[] = [];
@@ -67,9 +74,10 @@ export class TarSieve {
   /** Of the output, still growing. */
   #piece: Piece = noPiece;
 
-  constructor({ guard, leavesOut = true }: TarSieveOptions = {}) {
+  constructor({ guard, dropsNodes = true, leaveOut = [] }: TarSieveOptions = {}) {
     this.#guard = guard;
-    this.#leavesOut = leavesOut;
+    this.#dropsNodes = dropsNodes;
+    this.#isUseless = matcherOf(leaveOut);
     this.#reader = new TarReader({
       entry: (entry) => this.#takeEntry(entry),
       content: (part) => {
@@ -119,11 +127,17 @@ export class TarSieve {
 
   #takeEntry(entry: TarEntry): 'take' | 'skip' {
     const { type, name, linkName, features } = entry;
-    if (this.#leavesOut && this.#isLeftOut(entry)) {
+    if (this.#dropsNodes && this.#isNode(entry)) {
       this.#dropped.add(name, 1);
       if (this.#shown.length < shownNames) this.#shown.push(shownName(name));
       return 'skip';
     }
+    const path = entry.sparseName ?? name;
+    if (this.#isUseless(path)) {
+      this.#useless.add(path, 1);
+      return 'skip';
+    }
+    this.#refuseLost(entry);
     this.#guard?.check(entry);
     const blocks = blocksOf(entry);
     this.#entries += 1;
@@ -136,8 +150,19 @@ export class TarSieve {
     return 'take';
   }
 
-  #isLeftOut({ type, linkName }: TarEntry): boolean {
+  #isNode({ type, linkName }: TarEntry): boolean {
     return '346'.includes(type) || (type === '1' && this.#dropped.get(linkName) !== undefined);
+  }
+
+  /** Content that has gone by under another name cannot be had any more. */
+  #refuseLost({ type, name, linkName }: TarEntry): void {
+    if (type !== '1' || this.#useless.get(linkName) === undefined) return;
+    const [kept, lost] = [shownName(name), shownName(linkName)];
+    throw new AppError(
+      'copy-failed',
+      `${kept} is another name of the file ${lost}, which is left out: it would be lost`,
+      { hint: 'Set "trim" to false' },
+    );
   }
 
   /** Names are bytes here (latin1); to others they are text. */

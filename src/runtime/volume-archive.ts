@@ -41,7 +41,9 @@ export async function saveArchive(
         'copy-failed',
         `${target.storage.source} is not readable in its helper container`,
       );
-    const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes);
+    const written = await writeArchive(tar, archiveFile, compression, zstd, signal, onBytes, {
+      leaveOut: target.leaveOut ?? [],
+    });
     return { method: 'archive', ...written, notes: [...lostNotes, ...written.notes] };
   });
 }

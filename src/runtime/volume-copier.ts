@@ -1,4 +1,4 @@
-import type { ArchiveFeature } from '../snapshot/manifest.ts';
+import type { ArchiveFeature, LeftOut } from '../snapshot/manifest.ts';
 import type { Labels, Mount } from './runtime.ts';
 
 export const copyMethods = ['pipe', 'archive'] as const;
@@ -13,6 +13,8 @@ export interface CopyTarget {
   readonly storage: Storage;
   /** The folder in it that is filled instead of all of it, by its relative path. It must be there. */
   readonly folder?: string;
+  /** What is not saved of it. */
+  readonly leaveOut?: readonly LeftOut[];
   readonly image: string;
   /** Put on the helper container, so that it can be found and removed. */
   readonly labels: Labels;
@@ -71,6 +73,8 @@ export interface RestoredArchive {
  * - The same tree gives the same bytes.
  * - Owners (numbers), modes, hard links, symlinks, empty folders, names of any bytes and times (to the second) survive,
  *   the root folder's own owner and mode included. What else was not kept is in `notes`.
+ * - Saving leaves out what the target says, by every way the same. A file of which that would leave a part of its names
+ *   only is saved whole under the others, or makes it throw `copy-failed`.
  * - `restore` fills an empty volume, or an empty folder of one, and returns only when the archive was exactly the expected one and all of it was
  *   written; otherwise it throws `snapshot-corrupt` (wrong bytes, or an archive that is not safe to unpack),
  *   `snapshot-incompatible` (more than `maxBytes`, holes counted) or `copy-failed`, and the caller throws the volume away.

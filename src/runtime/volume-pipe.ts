@@ -25,7 +25,7 @@ export async function savePipe(
   const started = await startPipeHelper(runtime, scratchDir, target, 'save', signal);
   return withResource(started, async (helper) => {
     const written = await helper.watch(
-      writePipedArchive(options, helper.data, archiveFile, compression, signal, onBytes),
+      writePipedArchive(options, helper.data, target, archiveFile, compression, signal, onBytes),
     );
     const notes = [...written.notes, ...(await helper.complaints())];
     return { method: 'pipe', ...written, notes };

@@ -1,4 +1,4 @@
-import type { Manifest, Writer } from './manifest.ts';
+import type { LeftOut, Manifest, Writer } from './manifest.ts';
 
 /** Whose files a snapshot holds, whichever kind it is: the database, or the containers that write to its volumes. */
 export function writersOf(manifest: Manifest): readonly Omit<Writer, 'container'>[] {
@@ -19,6 +19,11 @@ export function engineNames(manifest: Manifest): string {
 
 export function imageNames(manifest: Manifest): string {
   return list(writersOf(manifest).map(({ image }) => image.reference));
+}
+
+/** Why something was left out: each reason once. */
+export function reasonsOf(leftOut: readonly LeftOut[]): string {
+  return list(leftOut.map(({ reason }) => reason));
 }
 
 function list(values: readonly string[]): string {

@@ -39,6 +39,17 @@ export interface KeyPart {
   readonly value: string;
 }
 
+/** Files that were not copied, on purpose. */
+export interface LeftOut {
+  /**
+   * Of paths below the volume's root: `*` stands for any characters of a name, `?` for one, `[A-F0-9]` for one of these.
+   * What is below such a path is left out as well.
+   */
+  readonly pattern: string;
+  /** What it is, in words. */
+  readonly reason: string;
+}
+
 /** The archive of one volume, beside the manifest. */
 export interface ManifestArchive {
   /** What the volume is called in this snapshot. */
@@ -52,6 +63,8 @@ export interface ManifestArchive {
   readonly entries: number;
   readonly features: readonly ArchiveFeature[];
   readonly notes: readonly string[];
+  /** What a clean stop of its database made worthless; empty where nothing was left out for that. */
+  readonly leftOut: readonly LeftOut[];
 }
 
 /** `data` is the database's own, others have their names in `volumes-extra`. */
@@ -200,6 +213,7 @@ const archive = {
   entries: count,
   features: listOf(v.picklist(archiveFeatures)),
   notes: listOf(text),
+  leftOut: listOf(v.strictObject({ pattern: text, reason: text })),
 };
 
 const texts = v.pipe(

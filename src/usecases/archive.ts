@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { secondsSince } from '../clock.ts';
 import { formatBytes } from '../format.ts';
 import type { Compression, CopyTarget, VolumeContents } from '../runtime/volume-copier.ts';
+import { reasonsOf } from '../snapshot/contents.ts';
 import type { ManifestArchive } from '../snapshot/manifest.ts';
 import type { Tools } from './context.ts';
 
@@ -29,9 +30,11 @@ export async function archiveVolume(
       `${formatBytes(written.archiveBytes)} in ${secondsSince(clock, startMs)} s (${method})`,
   );
   for (const note of notes) log.info(`volume ${name}: ${note}`);
+  const leftOut = target.leaveOut ?? [];
+  if (leftOut.length > 0) log.info(`volume ${name}: left out: ${reasonsOf(leftOut)}`);
   const archived = {
     ...{ name, archive, compression: compression.kind, ...written },
-    ...{ features: [...features], notes: [...notes] },
+    ...{ features: [...features], notes: [...notes], leftOut },
   };
   return { archived, contents };
 }

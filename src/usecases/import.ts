@@ -191,7 +191,7 @@ function keptVolume(
   const { archiveBytes, sha256, tarBytes, entries, features, notes } = found;
   return {
     ...{ name: volume, archive, compression: compression.kind },
-    ...{ archiveBytes, sha256, tarBytes, entries, features, notes },
+    ...{ archiveBytes, sha256, tarBytes, entries, features, notes, leftOut: [] },
     origin: { type: 'volume', volume, driver: 'local', options: {}, labels: {} },
     mountPath: mountPath ?? found.absolutePath ?? null,
     image: image ?? null,

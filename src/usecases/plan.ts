@@ -67,6 +67,7 @@ export async function makePlan(
     ),
     { name: 'args', value: argsPart(settings.args) },
     { name: 'quiesce', value: settings.quiesce },
+    { name: 'trim', value: String(settings.trim) },
     { name: 'before-copy', value: scriptFingerprint(settings.beforeCopy) },
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({

@@ -1,4 +1,4 @@
-import type { DataState, Endpoint, Engine, InnerCommand } from '../engines/engine.ts';
+import type { DataState, Endpoint, Engine, InnerCommand, ReadDataFile } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ExecResult } from '../runtime/runtime.ts';
@@ -31,11 +31,8 @@ export async function usableData(
   target: DataSource,
   items: number | null,
 ): Promise<DataState> {
-  const { id, engine, dataPath, endpoint } = target;
-  const data = await engine.dataState(async (path) => {
-    const tar = await runtime.getArchive(id, `${dataPath}/${path}`);
-    return tar && extractHead(tar, headBytes);
-  }, endpoint);
+  const { engine, endpoint } = target;
+  const data = await engine.dataState(dataReader(runtime, target), endpoint);
   const problem =
     data.unusable ??
     (data.empty === true && (items ?? 0) > 0
@@ -43,6 +40,16 @@ export async function usableData(
       : undefined);
   if (problem !== undefined) throw await uncleanError(runtime, target, problem);
   return data;
+}
+
+export function dataReader(
+  runtime: ContainerRuntime,
+  { id, dataPath }: Pick<DataSource, 'id' | 'dataPath'>,
+): ReadDataFile {
+  return async (path) => {
+    const tar = await runtime.getArchive(id, `${dataPath}/${path}`);
+    return tar && extractHead(tar, headBytes);
+  };
 }
 
 /**

@@ -1,17 +1,21 @@
 import { AppError } from '../errors.ts';
 import type { CopySettings } from '../settings.ts';
-import type { Writer } from '../snapshot/manifest.ts';
+import type { LeftOut, Writer } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
 import { startAgain, type ChangedPort } from './go-on.ts';
 import { uncleanError, usableData } from './probes.ts';
-import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
+import { whileQuiesced, type Copy, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import { runHook } from './scripts.ts';
 import { suspensionOf, whileSuspended } from './suspension.ts';
 import { manifestImage } from './take.ts';
+import { findWorthless } from './worthless.ts';
 import type { VolumeWriter } from './writers.ts';
 
 type Settings = QuiesceSettings & Pick<CopySettings, 'waitTimeoutMs'>;
+
+/** What of each writer's data is of no use, below its data folder. */
+export type Worthless = ReadonlyMap<VolumeWriter, readonly LeftOut[]>;
 
 /** The copy, in which state each writer was for it, and what is not as it was before. */
 export interface QuiescedWriters<T> {
@@ -29,27 +33,35 @@ export async function quiesceWriters<T>(
   tools: Tools,
   writers: readonly VolumeWriter[],
   settings: Settings,
-  copy: () => Promise<T>,
+  copy: (worthless: Worthless) => Promise<T>,
   signal: AbortSignal,
 ): Promise<QuiescedWriters<T>> {
   const changedPorts: ChangedPort[] = [];
+  const worthless = new Map<VolumeWriter, readonly LeftOut[]>();
   const described: Writer[] = [];
 
   async function rest(at: number): Promise<T> {
     signal.throwIfAborted();
     const writer = writers[at];
-    if (!writer) return copy();
+    if (!writer) return copy(worthless);
     const { container, target, readiness } = writer;
     if (!container.running) {
       described.push(await describeEnded(tools, writer));
+      if (settings.trim && target.engine.cleanExitCodes.includes(container.exitCode)) {
+        worthless.set(writer, await findWorthless(tools.runtime, target, container));
+      }
       return rest(at + 1);
     }
     const graceMs = Math.max(settings.stopTimeoutMs, container.stopTimeoutMs ?? 0);
     const how = settings.quiesce;
     const quiesce = (): Promise<Quiesced<T>> => {
       tools.log.info(`${verbs[how]} ${container.name} (${target.engine.id})`);
-      const bare = { quiesce: how, stopTimeoutMs: graceMs, ...noHooks };
-      return whileQuiesced(tools, target, bare, () => rest(at + 1), signal);
+      const bare = { ...settings, stopTimeoutMs: graceMs, ...noHooks };
+      const goOn: Copy<T> = (found) => {
+        worthless.set(writer, found);
+        return rest(at + 1);
+      };
+      return whileQuiesced(tools, target, bare, goOn, signal);
     };
     const selfEnding = target.engine.shutdown !== undefined;
     const quiesced =

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import type { CopySettings } from '../settings.ts';
-import type { Consistency } from '../snapshot/manifest.ts';
+import type { Consistency, LeftOut } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
 import {
@@ -18,11 +18,15 @@ import {
   type Patience,
 } from './probes.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
+import { findWorthless } from './worthless.ts';
 
 export type QuiesceSettings = Pick<
   CopySettings,
-  'quiesce' | 'stopTimeoutMs' | 'beforeCopy' | 'afterCopy'
+  'quiesce' | 'stopTimeoutMs' | 'beforeCopy' | 'afterCopy' | 'trim'
 >;
+
+/** Copies, but for what is of no use; that is below the data folder. */
+export type Copy<T> = (worthless: readonly LeftOut[]) => Promise<T>;
 
 /** In which state the files were when they were copied, and what they are. */
 export interface Quiesced<T> {
@@ -43,13 +47,13 @@ export function whileQuiesced<T>(
   tools: Tools,
   target: DataSource,
   settings: QuiesceSettings,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
   signal: AbortSignal,
 ): Promise<Quiesced<T>> {
   const patience = { timeoutMs: settings.stopTimeoutMs, signal };
   switch (settings.quiesce) {
     case 'stop':
-      return whileStopped(tools, target, patience, copy);
+      return whileStopped(tools, target, settings, patience, copy);
     case 'pause':
       return whilePaused(tools, target, patience, copy);
     case 'none':
@@ -60,8 +64,9 @@ export function whileQuiesced<T>(
 async function whileStopped<T>(
   tools: Tools,
   target: DataSource,
+  { trim }: QuiesceSettings,
   patience: Patience,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
 ): Promise<Quiesced<T>> {
   const { runtime, log, clock } = tools;
   const { signal } = patience;
@@ -78,7 +83,7 @@ async function whileStopped<T>(
   const data = await usableData(runtime, target, items);
   if (data.unclean !== undefined) throw await uncleanError(runtime, target, data.unclean);
   log.info(`stopped in ${stopSeconds} s: exit code ${exitCode}, ${data.mark}`);
-  const copied = await copy();
+  const copied = await copy(trim && before ? await findWorthless(runtime, target, before) : []);
   const after = await runtime.inspectContainer(id, signal);
   if (!after || after.running || after.startedAt !== before?.startedAt) {
     throw await uncleanError(runtime, target, 'the database was started while it was copied');
@@ -154,7 +159,7 @@ async function whilePaused<T>(
   tools: Tools,
   target: DataSource,
   patience: Patience,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
 ): Promise<Quiesced<T>> {
   const { runtime, log } = tools;
   const { id, engine } = target;
@@ -169,7 +174,7 @@ async function whilePaused<T>(
     await runtime.pauseContainer(id);
     const data = await usableData(runtime, target, items);
     log.info(`paused: ${data.mark}`);
-    const copied = await copy();
+    const copied = await copy([]);
     const after = await runtime.inspectContainer(id, patience.signal);
     if (!after?.paused || after.startedAt !== before.startedAt) {
       throw await uncleanError(runtime, target, 'the database went on while it was copied');
@@ -184,7 +189,7 @@ async function betweenHooks<T>(
   target: DataSource,
   { beforeCopy, afterCopy }: QuiesceSettings,
   patience: Patience,
-  copy: () => Promise<T>,
+  copy: Copy<T>,
 ): Promise<Quiesced<T>> {
   const { runtime, log } = tools;
   const { signal } = patience;
@@ -203,7 +208,7 @@ async function betweenHooks<T>(
     await hook('before-copy', beforeCopy, signal);
     const data = await usableData(runtime, target, items);
     log.info(`neither stopped nor paused: ${data.mark}`);
-    return running('none', await copy(), data, items);
+    return running('none', await copy([]), data, items);
   };
   // A cancelled copy needs the second hook as well: whatever the first one locked must be released.
   const never = new AbortController().signal;

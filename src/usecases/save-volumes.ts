@@ -13,6 +13,7 @@ import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import {
   formatVersion,
   type KeptVolume,
+  type LeftOut,
   type VolumesManifest,
   type Writer,
 } from '../snapshot/manifest.ts';
@@ -30,9 +31,10 @@ import {
 import type { ChangedPort } from './go-on.ts';
 import { helperImages, type HelperImages } from './helper-images.ts';
 import { refusePaused, refuseUnstoppable } from './quiesce.ts';
-import { quiesceWriters } from './quiesce-writers.ts';
+import { quiesceWriters, type Worthless } from './quiesce-writers.ts';
 import { resolveSources, type Source, type SourceRequest } from './sources.ts';
 import { refuseOutwardLinks } from './take.ts';
+import { belowRoot } from './worthless.ts';
 import {
   describeWriter,
   findEnded,
@@ -169,9 +171,9 @@ async function takeSnapshot(
     tools,
     scene.writers,
     request.settings,
-    async () => {
+    async (worthless) => {
       createdAtMs = clock.now();
-      const copied = await copyAll(tools, request, scene, images, dir, signal);
+      const copied = await copyAll(tools, request, scene, worthless, images, dir, signal);
       if (request.settings.quiesce !== 'none') {
         const storages = scene.sources.map(({ storage }) => storage);
         await refuseNewWriters(runtime, scene.containers, storages, signal);
@@ -197,6 +199,7 @@ async function copyAll(
   tools: Tools,
   { image, settings }: SaveVolumesRequest,
   { sources, containers, writers }: Scene,
+  worthless: Worthless,
   images: HelperImages,
   dir: string,
   signal: AbortSignal,
@@ -209,6 +212,7 @@ async function copyAll(
       storage,
       image: await images.choose([image, ...users.slice(0, 1).map((user) => user.imageId)]),
       labels: copyLabels({}),
+      leaveOut: leftOutOf(storage, writers, worthless),
     };
     const { archived, contents } = await archiveVolume(
       tools,
@@ -234,6 +238,24 @@ async function copyAll(
     });
   }
   return volumes;
+}
+
+/** Where nobody else writes to it, and its database has all of it mounted: patterns are below the root of a volume. */
+function leftOutOf(
+  storage: Storage,
+  writers: readonly VolumeWriter[],
+  worthless: Worthless,
+): LeftOut[] {
+  const [writer, ...others] = writers.filter(({ container }) => uses(container, [storage]));
+  if (!writer || others.length > 0) return [];
+  const { mounts } = writer.container;
+  const whole = mounts.find(
+    ({ type, source, partial }) =>
+      type === storage.type && source === storage.source && partial !== true,
+  );
+  const mountPaths = mounts.map(({ target }) => target);
+  const { dataPath } = writer.target;
+  return whole ? belowRoot(worthless.get(writer) ?? [], dataPath, mountPaths, whole.target) : [];
 }
 
 /** A database tells more of its volume than whoever has it mounted as well. */

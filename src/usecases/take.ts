@@ -12,6 +12,7 @@ import {
   type DatabaseManifest,
   type DatabaseVolume,
   type LargeTable,
+  type LeftOut,
   type ManifestImage,
 } from '../snapshot/manifest.ts';
 import type { Compression, VolumeContents } from '../runtime/volume-copier.ts';
@@ -22,6 +23,7 @@ import { longestPrefix } from '../paths.ts';
 import { listLargestTables, outsideError, type DataSource } from './probes.ts';
 import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
+import { belowRoot } from './worthless.ts';
 
 /** Where the data of a snapshot comes from: a plan, or a database that is there already. */
 export type SnapshotSource = Pick<
@@ -59,9 +61,9 @@ export async function takeSnapshot(
     tools,
     { ...database, engine, dataPath, mountPaths: source.volumes.map((each) => each.mountPath) },
     settings,
-    () => {
+    (worthless) => {
       createdAt = new Date(tools.clock.now());
-      return copyVolumes(tools, source, dir, settings.compression, signal);
+      return copyVolumes(tools, source, worthless, dir, settings.compression, signal);
     },
     signal,
   );
@@ -71,6 +73,7 @@ export async function takeSnapshot(
 async function copyVolumes(
   tools: Tools,
   source: SnapshotSource,
+  worthless: readonly LeftOut[],
   dir: string,
   compression: Compression,
   signal: AbortSignal,
@@ -84,6 +87,7 @@ async function copyVolumes(
       {
         storage: { type: 'volume', source: volume },
         ...{ image: source.image.reference, labels: copyLabels(labels) },
+        leaveOut: belowRoot(worthless, source.dataPath, mountPaths, mountPath),
       },
       dir,
       compression,

@@ -103,6 +103,10 @@ describe('the view of inspect', () => {
           ...{ name: 'uploads', archive: 'uploads.tar.zst', mountPath: null, image: null },
           origin: { type: 'bind', folder: '/srv/uploads' },
           notes: ['2 sockets were left out'],
+          leftOut: ['a*', 'b?', 'c'].map((pattern, i) => ({
+            pattern,
+            reason: i < 2 ? 'logs' : 'ids',
+          })),
         },
       ],
     });
@@ -131,6 +135,7 @@ describe('the view of inspect', () => {
       `  archive      uploads.tar.zst, ${sizes}`,
       `  sha256       ${volume.sha256}`,
       '  note         2 sockets were left out',
+      '  left out     logs, ids',
     ]);
     const alone = views.inspectView(detailsOf(makeVolumesManifest({ writers: [] })));
     expect(alone.text).toContain('written by    no container');

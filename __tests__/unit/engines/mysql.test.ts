@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { mariadb, mysql } from '../../../src/engines/mysql.ts';
-import { dataState, endpoint } from '../../support/engines.ts';
+import { matcherOf } from '../../../src/runtime/path-pattern.ts';
+import { dataReaderOf, dataState, endpoint } from '../../support/engines.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 const history = `{"file_format":"1","upgrade_history":[
@@ -20,6 +21,16 @@ describe.each([
 ])('$id', (engine, folder, clean) => {
   test('reads the version and the mark of a clean shutdown from the data folder', async () => {
     expect(await dataState(engine, folder)).toEqual(clean);
+  });
+
+  test('leaves out spare and temporary files, and no other', async () => {
+    const isLeftOut = matcherOf((await engine.worthless?.(dataReaderOf(folder))) ?? []);
+    const notes = ['db-1.pid', 'mysqlx.sock.lock'];
+    const spare = ['#innodb_redo/#ib_redo12_tmp', '#innodb_temp/temp_10.ibt', ...notes];
+    const files = ['#innodb_redo/#ib_redo5', 'ibdata1', 'shop/x.pid', 'undo_001', 'binlog.000001'];
+    const logs = ['aria_log.00000001', 'ib_logfile0', '#ib_16384_0.dblwr'];
+    const expected = engine.id === 'mysql' ? spare : notes;
+    expect([...spare, ...files, ...logs].filter(isLeftOut)).toEqual(expected);
   });
 
   test('tells a server that was killed by what it left', async () => {

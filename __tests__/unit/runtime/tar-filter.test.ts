@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { pack } from 'tar-stream';
 
-import { TarFilter } from '../../../src/runtime/tar-filter.ts';
+import { TarFilter, type TarFilterOptions } from '../../../src/runtime/tar-filter.ts';
 import { TarSieve, type TarSummary } from '../../../src/runtime/tar-sieve.ts';
 import { paxEntry, tarContent, tarEnd, tarEntry, tarHeader } from '../../support/tar-bytes.ts';
 
@@ -13,19 +13,20 @@ import { paxEntry, tarContent, tarEnd, tarEntry, tarHeader } from '../../support
 async function filter(
   chunks: readonly Buffer[],
   onBytes?: (bytes: number) => void,
+  options: TarFilterOptions = {},
 ): Promise<{ output: Buffer; root: readonly Buffer[]; summary: TarSummary; inputBytes: number }> {
-  const through = new TarFilter({ onBytes });
+  const through = new TarFilter({ onBytes, ...options });
   const source = Readable.from(chunks);
   source.on('error', (error) => through.destroy(error));
   const output = await buffer(source.pipe(through));
-  expect(sifted(chunks)).toEqual(output);
+  expect(sifted(chunks, options)).toEqual(output);
   const { root, summary, inputBytes } = through;
   return { output, root, summary, inputBytes };
 }
 
 /** What goes through when one piece of memory holds all chunks, one after the other. */
-function sifted(chunks: readonly Buffer[]): Buffer {
-  const sieve = new TarSieve();
+function sifted(chunks: readonly Buffer[], options: TarFilterOptions): Buffer {
+  const sieve = new TarSieve(options);
   const memory = Buffer.alloc(Math.max(...chunks.map(({ length }) => length)));
   const output = chunks.map((chunk) => {
     chunk.copy(memory);
@@ -219,6 +220,36 @@ describe('what is left out', () => {
     const fifo = tarHeader({ name: './\x1b[31m\n\xc3\xa9', type: '6' });
     const { summary } = await filter([fifo, tarEnd]);
     expect(summary.notes).toEqual(['left out FIFOs and device nodes: ./?[31m?\u00e9']);
+  });
+
+  test('what is of no use, by its whole name, with its headers and further names', async () => {
+    const leaveOut = ['spare/*', 'folder/*/*/*'].map((pattern) => ({ pattern, reason: 'x' }));
+    const { output, summary } = await filter(
+      [
+        tarEntry('./spare/log', Buffer.alloc(3000, 1)),
+        paxEntry({ 'GNU.sparse.name': './spare/holes', 'GNU.sparse.major': '1' }),
+        tarEntry('./spare/GNUSparseFile.1/holes', 'x'),
+        paxEntry({ path: longName, mtime: '1.5' }),
+        tarEntry('./short', 'x'),
+        tarHeader({ name: './spare/again', type: '1', linkName: './file' }),
+        tarHeader({ name: './spare/folder/', type: '5' }),
+        kept,
+      ],
+      undefined,
+      { leaveOut },
+    );
+    expect(output).toEqual(kept);
+    expect(summary).toMatchObject({ entries: 1, features: [], notes: [], contents: { files: 1 } });
+  });
+
+  test('but not the content of a name that stays', async () => {
+    const link = tarHeader({ name: './kept', type: '1', linkName: './spare/log' });
+    const stream = [tarEntry('./spare/log', 'x'), link, kept];
+    const leaveOut = [{ pattern: 'spare/log', reason: 'x' }];
+    await expect(filter(stream, undefined, { leaveOut })).rejects.toMatchObject({
+      code: 'copy-failed',
+      hint: 'Set "trim" to false',
+    });
   });
 
   test('padding after the end mark', async () => {

@@ -218,7 +218,7 @@ describe('export', () => {
     const volume: DatabaseVolume = {
       ...{ name: 'data', archive: 'data.tar', mountPath: '/var/lib/db' },
       compression: 'none',
-      ...{ archiveBytes, sha256, tarBytes, entries, features, notes },
+      ...{ archiveBytes, sha256, tarBytes, entries, features, notes, leftOut: [] },
     };
     await writeBundle(run, makeManifest({ key: 'db', volumes: [volume] }));
     await store.save('db', run, signal);

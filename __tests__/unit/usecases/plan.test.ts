@@ -31,6 +31,7 @@ test('arguments and variables that may be secrets are in the key, but nowhere to
   expect(parts).not.toEqual(await partsOf({ ...raw, env: 'API_TOKEN=hunter3' }));
   expect(parts).not.toEqual(await partsOf({ ...raw, args: '-c ssl_passphrase_command=hunter3' }));
   expect(await partsOf({ args: '-c "a b"' })).not.toEqual(await partsOf({ args: '-c a b' }));
+  expect(await partsOf({ trim: 'false' })).toContainEqual({ name: 'trim', value: 'false' });
   expect(await partsOf({ args: '-c jit=off' })).toContainEqual({
     name: 'args',
     value: '["-c","jit=off"]',
