@@ -40,8 +40,8 @@ async function copy() {
   await using composed = await snapvol.composeTools({ ...around, outputFd: 2 }, method);
   const { copier } = composed.tools;
   if (operation === 'save') {
-    const zstd3 = { kind: 'zstd', level: 3 };
-    const saved = await copier.save(target, FILE, zstd3, stop.signal);
+    const byCores = { kind: 'zstd', level: 'auto' };
+    const saved = await copier.save(target, FILE, byCores, stop.signal);
     writeFileSync(`${FILE}.json`, JSON.stringify({ ...saved, compression: 'zstd' }));
   } else {
     const expected = JSON.parse(readFileSync(`${FILE}.json`, 'utf8'));
