@@ -51,7 +51,7 @@ function describeCopies({ title, diskBytes, rows }) {
   };
   const head = (operation) => [
     ...[operation, 'median s', 'min–max s', 'times the pipe'],
-    ...['file', 'our memory', "zstd's memory", 'our CPU s'],
+    ...['file', 'our memory', "its processes' memory", 'our CPU s'],
   ];
   return [
     ...['', `## ${title}: ${megabytes(diskBytes)} on disk`, ''],
