@@ -16,11 +16,11 @@ const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 
 /** The kernel keeps the highest value, so that to look now and then is enough. */
-let zstdBytes = 0;
+let childBytes = 0;
 const watching = setInterval(() => {
   for (const pid of readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ')) {
     const kilobytes = /VmHWM:\s+(\d+)/.exec(statusOf(pid))?.[1] ?? 0;
-    zstdBytes = Math.max(zstdBytes, Number(kilobytes) * 1024);
+    childBytes = Math.max(childBytes, Number(kilobytes) * 1024);
   }
 }, 50);
 
@@ -69,6 +69,6 @@ clearInterval(watching);
 const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
 const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6;
 // The client of the engine keeps a connection.
-process.stdout.write(JSON.stringify({ rssBytes: maxRSS * 1024, zstdBytes, cpuSeconds }), () =>
+process.stdout.write(JSON.stringify({ rssBytes: maxRSS * 1024, childBytes, cpuSeconds }), () =>
   process.exit(),
 );
