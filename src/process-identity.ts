@@ -48,10 +48,11 @@ export function identityOf(pid: number): string {
   return `${place()} ${pid} ${startOf(pid)}`;
 }
 
-/** Ends a process that leads a group, and its group, at once. Does nothing when it has ended: its id may be another's. */
+/** Ends at once the group that a process leads, or has led: while one of a group lives, its id is nobody else's. */
 export function killGroup(identity: string): void {
-  if (stateOf(identity) !== 'alive') return;
-  const [, pid] = identity.split(' ');
+  const [where, pid] = identity.split(' ');
+  if (where !== place()) return;
+  if (isAlive(Number(pid)) && stateOf(identity) !== 'alive') return; // it is another's by now
   try {
     process.kill(-Number(pid), 'SIGKILL');
   } catch (error) {

@@ -186,7 +186,7 @@ export function hostileArchives(
     },
     'an extended header of 2 MiB': {
       parts: [paxEntry({ comment: 'x'.repeat(2 ** 21) }), file(`${at}a`)],
-      refusal: /extended header of more than 1 MiB/,
+      refusal: /extended headers of more than 1 MiB/,
     },
     'more entries than its manifest says': {
       parts: Array.from({ length: 20 }, (_, i) => file(`${at}${i}`)),

@@ -63,8 +63,8 @@ export async function post(): Promise<void> {
     try {
       await removeMade(around, state.run);
     } finally {
-      await removeSavings(around.tempDir, jobScope(process.env));
       if (state.upload) await collectUpload(state.upload, isJobCancelled(), signal);
+      await removeSavings(around.tempDir, jobScope(process.env));
     }
   }, core.warning);
 }

@@ -49,13 +49,7 @@ export async function handOver(
   const movedDir = join(dir, uploadFiles.bundle);
   let child: ChildProcess | undefined;
   try {
-    await using log = await open(join(dir, uploadFiles.log), 'w', 0o600);
-    // The stub beside the one that runs now. Of its own streams none is ours: the runner waits for the end of those.
-    const stub = join(dirname(process.argv[1] ?? ''), 'upload.js');
-    child = spawn(process.execPath, [stub], {
-      ...{ cwd: dir, env, detached: true, stdio: ['pipe', log.fd, log.fd] },
-    });
-    await once(child, 'spawn');
+    child = await startUpload(dir, env);
     if (child.pid === undefined) throw new AppError('internal', 'the process has no id');
     await rename(bundleDir, movedDir);
     onStarted({ dir, process: identityOf(child.pid) });
@@ -71,6 +65,17 @@ export async function handOver(
     stdin?.end(JSON.stringify(order), resolve);
   });
   child.unref();
+}
+
+async function startUpload(dir: string, env: Surroundings['env']): Promise<ChildProcess> {
+  await using log = await open(join(dir, uploadFiles.log), 'w', 0o600);
+  // The stub beside the one that runs now. Of its own streams none is ours: the runner waits for the end of those.
+  const stub = join(dirname(process.argv[1] ?? ''), 'upload.js');
+  const child = spawn(process.execPath, [stub], {
+    ...{ cwd: dir, env, detached: true, stdio: ['pipe', log.fd, log.fd] },
+  });
+  await once(child, 'spawn');
+  return child;
 }
 
 /** In the process that uploads. `undefined`: who started it has given it up. */

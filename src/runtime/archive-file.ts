@@ -89,9 +89,11 @@ export async function createArchive<T>(
   const handle = await open(file, 'wx', 0o600).catch((error: unknown) => {
     throw describeStreamError(error, file);
   });
+  const target = handle.createWriteStream({ highWaterMark: chunkBytes });
   try {
-    return await work(handle.createWriteStream({ highWaterMark: chunkBytes }));
+    return await work(target);
   } catch (error) {
+    target.destroy();
     await rm(file, { force: true });
     // Nothing was stored yet that could be corrupt: it is the writer of this stream that failed.
     throw isCorrupt(error) ? new BrokenOff(messageOf(error), { cause: error }) : error;
@@ -149,13 +151,16 @@ export async function openArchive<T>(
   signal: AbortSignal,
   work: (source: Readable) => Promise<T>,
 ): Promise<T> {
+  let source: Readable | undefined;
   try {
     const { size } = await stat(file).catch((error: unknown) => {
       throw damaged(`its file ${file} is missing`, error);
     });
     if (size !== expected.archiveBytes) throw misfit('bytes', size, expected.archiveBytes);
-    return await work(createReadStream(file, { highWaterMark: chunkBytes }));
+    source = createReadStream(file, { highWaterMark: chunkBytes });
+    return await work(source);
   } catch (error) {
+    source?.destroy();
     if (signal.aborted) throw error;
     // Wrong bytes can make any side stumble over them first, but they are what has to be told.
     const sha256 = await hashFile(file, signal).catch(() => expected.sha256);

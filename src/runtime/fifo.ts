@@ -4,6 +4,8 @@ import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
+import { AppError, messageOf } from '../errors.ts';
+
 const run = promisify(execFile);
 
 const lineLimitBytes = 100;
@@ -88,9 +90,19 @@ export function openFifoEnd(path: string, direction: 'read' | 'write'): FifoEnd 
   }
 }
 
-/** Both ends of a pipe, as descriptors that block. Node has none: it is a FIFO that loses its name. */
+/**
+ * Both ends of a pipe, as descriptors that block. Node has none: it is a FIFO that loses its name.
+ * @throws `copy-failed`, as on a disk that is full
+ */
 export async function openPipe(path: string): Promise<{ read: number; write: number }> {
-  await createFifos(path);
+  try {
+    await createFifos(path);
+  } catch (error) {
+    throw new AppError('copy-failed', `could not make the FIFO ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Look whether the disk of the scratch folder (TMPDIR, RUNNER_TEMP) is full',
+    });
+  }
   const letGo = keepOpen(path);
   try {
     return { read: openSync(path, 'r'), write: openSync(path, 'w') };

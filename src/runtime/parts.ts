@@ -30,7 +30,9 @@ export async function together(parts: readonly Part[], signal: AbortSignal): Pro
     const errors = results.flatMap((result) =>
       result.status === 'rejected' ? [result.reason as unknown] : [],
     );
-    if (errors.length > 0) throw errors.find((error) => error instanceof AppError) ?? errors[0];
+    const told = errors.filter((error) => !(error instanceof BrokenOff));
+    if (errors.length > 0)
+      throw told.find((error) => error instanceof AppError) ?? told[0] ?? errors[0];
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -17,6 +17,7 @@ import {
 } from './pipe-scripts.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
 import { BrokenOff } from './stream-errors.ts';
+import { hasTarSieve } from './tar-sieve-process.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
 /** How long a helper container may take to open its FIFO and say what its tar can. */
@@ -68,6 +69,7 @@ async function start(
   direction: 'save' | 'restore',
   signal: AbortSignal,
 ): Promise<PipeHelper> {
+  if (!hasTarSieve()) throw new PipeUnavailable('the program tar-sieve-program is missing');
   const { answer, data, said, id } = await unlessUnavailable(signal, async () => {
     const made = await mkdtemp(join(scratchDir, 'pipe-'));
     cleanups.defer(() => rm(made, { recursive: true, force: true }));

@@ -163,7 +163,7 @@ export class TarReader {
         header: block,
         parts: [],
       };
-      this.#heldBytes += block.length;
+      this.#countHeld(block);
       this.#expectContent(header.sizeBytes, 'hold');
       if (this.#contentBytes === 0) this.#endExtension();
       return;
@@ -204,10 +204,13 @@ export class TarReader {
   }
 
   #hold(part: Buffer): void {
-    this.#heldBytes += part.length;
-    if (this.#heldBytes > extensionLimitBytes)
-      throw notTar('an extended header of more than 1 MiB');
+    this.#countHeld(part);
     this.#extension?.parts.push(part);
+  }
+
+  #countHeld(part: Buffer): void {
+    this.#heldBytes += part.length;
+    if (this.#heldBytes > extensionLimitBytes) throw notTar('extended headers of more than 1 MiB');
   }
 
   #endExtension(): void {

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
-import { AppError, type ErrorCode } from '../errors.ts';
+import { AppError, messageOf, type ErrorCode } from '../errors.ts';
 import type { LeftOut } from '../snapshot/manifest.ts';
 import { linesOf } from './docker-frames.ts';
 import type { Part } from './parts.ts';
@@ -46,8 +46,16 @@ export type SieveReport =
 /** Where the program reports. */
 export const reportsFd = 3;
 
-/** Beside this file, as source, as compiled, and in the bundle. */
-const program = join(import.meta.dirname, `tar-sieve-program${extname(import.meta.filename)}`);
+/** Beside this file, as source, as compiled, and in our bundle. `undefined` in a bundle that others have made. */
+function findProgram(): string | undefined {
+  const { dirname, filename } = import.meta as Partial<ImportMeta>;
+  if (dirname === undefined || filename === undefined) return undefined;
+  const program = join(dirname, `tar-sieve-program${extname(filename)}`);
+  return existsSync(program) ? program : undefined;
+}
+
+/** Whether there is the program, without which {@link startTarSieve} cannot work. */
+export const hasTarSieve = (): boolean => findProgram() !== undefined;
 
 /**
  * Lets a tar stream through (see TarSieve) from one descriptor to another, in a process of its own. Both descriptors
@@ -59,7 +67,7 @@ export function startTarSieve(
   settings: SieveSettings,
   onBytes: (bytes: number) => void,
 ): Part<Sifted> {
-  const child = spawn(process.execPath, [program, JSON.stringify(settings)], {
+  const child = spawn(process.execPath, [findProgram() ?? '', JSON.stringify(settings)], {
     stdio: [input, output, 'pipe', 'pipe'],
     env: {}, // ours has secrets
   });
@@ -68,7 +76,11 @@ export function startTarSieve(
   const stop = (): void => {
     child.kill('SIGKILL');
   };
-  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  const closed = once(child, 'close').catch((error: unknown) => {
+    throw new AppError('copy-failed', `could not run ${process.execPath}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }) as Promise<[number | null, NodeJS.Signals | null]>;
   const said = lastReport(child.stdio[reportsFd] as Readable, onBytes);
   const complaints = text(child.stderr as Readable);
   const listen = async (): Promise<Sifted> => {

@@ -7,8 +7,8 @@ export interface PathStep {
 }
 
 /**
- * What `totalSeconds` were spent on, in order: back from the end, each time through the phase that ended last. Whatever
- * ran beside these took no time of its own.
+ * What `totalSeconds` were spent on, in order: back from the end, each time through the phase that ended last, cut where
+ * the next one began. Whatever ran beside these took no time of its own.
  */
 export function criticalPath(phases: readonly Phase[], totalSeconds: number): readonly PathStep[] {
   const spans = phases
@@ -22,9 +22,11 @@ export function criticalPath(phases: readonly Phase[], totalSeconds: number): re
   let untilMs = toMs(totalSeconds);
   let otherMs = 0;
   for (const { name, startMs, endMs } of spans) {
-    if (endMs > untilMs) continue;
-    otherMs += untilMs - endMs;
-    steps.unshift({ name, seconds: (endMs - startMs) / 1000 });
+    // What goes on beside the next one counts as far as it was alone.
+    const cutMs = Math.min(endMs, untilMs);
+    if (cutMs <= startMs) continue;
+    otherMs += untilMs - cutMs;
+    steps.unshift({ name, seconds: (cutMs - startMs) / 1000 });
     untilMs = startMs;
   }
   otherMs += untilMs;
@@ -33,7 +35,7 @@ export function criticalPath(phases: readonly Phase[], totalSeconds: number): re
 
 /** Whether it is one of the steps, or too short for one; else it ran beside them. */
 export function isOnPath(path: readonly PathStep[], { name, seconds }: Phase): boolean {
-  return seconds === 0 || path.some((step) => step.name === name && step.seconds === seconds);
+  return seconds === 0 || path.some((step) => step.name === name && step.seconds <= seconds);
 }
 
 /** `3.4 s: search 0.4, restore 2.1, ready 0.7, other 0.1`; what would be 0.0 is left out. */

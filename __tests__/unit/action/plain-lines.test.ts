@@ -16,4 +16,6 @@ test('what is written for a runner becomes text, without secrets', () => {
     'Failed to save: 100%\nof it\n',
   );
   expect(plain('::warning::sig=secret%25')).toBe('sig=***');
+  expect(plain('::add-mask::first line%0Asecond%0A\n')).toBe('');
+  expect(plain('only the second, or first line\nsecond\n')).toBe('only the ***, or ***');
 });

@@ -279,6 +279,10 @@ describe('what is no whole tar stream', () => {
       'an extended header that never ends',
       [tarHeader({ name: 'x', type: 'x', size: 2 ** 31 }), Buffer.alloc(2 ** 21)],
     ],
+    [
+      'many empty extended headers',
+      [...Array<Buffer>(2 ** 12).fill(tarHeader({ name: 'x', type: 'x' })), tarEnd],
+    ],
     ['a record without a length', [tarEntry('x', 'path=x\n', 'x'), tarEnd]],
     ['a record that is too long', [tarEntry('x', '99 path=x\n', 'x'), tarEnd]],
     ['a record without an end', [tarEntry('x', '9 path=xy', 'x'), tarEnd]],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { criticalPath, describePath } from '../../../src/usecases/critical-path.ts';
+import { criticalPath, describePath, isOnPath } from '../../../src/usecases/critical-path.ts';
 import type { Phase, PhaseName } from '../../../src/usecases/phases.ts';
 
 const phase = (name: PhaseName, startSeconds: number, seconds: number): Phase => ({
@@ -28,11 +28,17 @@ describe('the critical path', () => {
     expect(names([phase('search', 0, 3), slowPull, restore], 7)).toEqual(['image', 'restore']);
     expect(names([quickPull, phase('search', 0, 5), restore], 7)).toEqual(['search', 'restore']);
     expect(names([phase('search', 0.5, 4.5), slowPull, restore], 7)).toEqual(['image', 'restore']);
-    // One that goes on after the end, and one that began before another had ended.
-    expect(names([restore, phase('save', 6.5, 9)], 7)).toEqual(['restore', 'other']);
-    expect(names([phase('image', 0, 4), phase('search', 3, 2), restore], 7)).toEqual([
-      ...['search', 'restore', 'other'],
+  });
+
+  test('cuts what goes on beside the next one', () => {
+    const pull = phase('image', 0, 10);
+    const path = criticalPath([pull, phase('search', 5, 7)], 12);
+    expect(path).toEqual([
+      { name: 'image', seconds: 5 },
+      { name: 'search', seconds: 7 },
     ]);
+    expect(isOnPath(path, pull)).toBe(true);
+    expect(isOnPath(path, phase('restore', 0, 1))).toBe(false);
   });
 
   test('knows one name twice, no phase at all, and phases without a length', () => {
