@@ -20,7 +20,7 @@ import {
 } from './run.ts';
 import type { Miss } from './search.ts';
 import { takeSnapshot, type TakenSnapshot } from './take.ts';
-import { reasonToSeedAgain } from './worthwhile.ts';
+import { reasonNotWorthwhile } from './worthwhile.ts';
 
 /** A seeded database, its snapshot taken and saved where that is wanted and possible. */
 export async function seed(
@@ -51,7 +51,7 @@ export async function seed(
   const save =
     taken instanceof AppError
       ? failedSave(run, taken)
-      : await saveIfWorthwhile(run, seeded, taken, readySeconds);
+      : await saveIfWorthwhile(run, taken, readySeconds);
   const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? known : undefined;
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
@@ -174,18 +174,13 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
 
 async function saveIfWorthwhile(
   run: Run,
-  { baseKey }: Seeded,
   { bundle, copySeconds }: TakenSnapshot,
   readySeconds: number,
 ): Promise<SaveOutcome> {
   const { initSeconds, seedSeconds } = bundle.manifest;
-  const { search = 0 } = run.phases.seconds();
-  const reason = reasonToSeedAgain(run.settings, {
-    seedingSeconds: (initSeconds ?? 0) + (seedSeconds ?? 0),
-    // To seed on top of a base, that is looked up and loaded as well.
-    searchSeconds: baseKey === undefined ? search : 0,
-    ...{ copySeconds, readySeconds },
-  });
+  const seedingSeconds = (initSeconds ?? 0) + (seedSeconds ?? 0);
+  const times = { seedingSeconds, copySeconds, readySeconds };
+  const reason = reasonNotWorthwhile(run.settings, times);
   if (reason === undefined) return saveBundle(run, bundle);
   run.tools.log.info(`Not saved: ${reason}`);
   return { kind: 'skipped', reason };

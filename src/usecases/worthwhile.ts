@@ -2,10 +2,8 @@ import type { Settings } from '../settings.ts';
 
 /** What was measured in the run that has made a snapshot. */
 export interface SnapshotTimes {
-  /** From an empty volume, or a base snapshot, to the end of the seed. */
+  /** From an empty volume, or the restore of a base snapshot, to the end of the seed. */
   readonly seedingSeconds: number;
-  /** Looking for a snapshot. Of what a hit would take, this is without its download. */
-  readonly searchSeconds: number;
   readonly copySeconds: number;
   /** Of the start after the copy; 0 where the database was not stopped for it. */
   readonly readySeconds: number;
@@ -16,18 +14,19 @@ const quickZstdLevel = 3;
 
 /**
  * Why `save: auto` spares the upload of a new snapshot, which is that seeding takes less than restoring would; `undefined`
- * where it is to be saved. In doubt it is: what a hit takes is counted at its least.
+ * where it is to be saved. In doubt it is: what a hit takes is counted at its least, and without the look-up, which a
+ * run that seeds makes as well.
  */
-export function reasonToSeedAgain(
+export function reasonNotWorthwhile(
   { save, key, store, compression }: Pick<Settings, 'save' | 'key' | 'store' | 'compression'>,
-  { seedingSeconds, searchSeconds, copySeconds, readySeconds }: SnapshotTimes,
+  { seedingSeconds, copySeconds, readySeconds }: SnapshotTimes,
 ): string | undefined {
   if (save !== 'auto') return undefined;
   // A key that somebody gave, others may refer to; and an artifact is made for later jobs of the run.
   if (key !== undefined || store.kind === 'artifact') return undefined;
   // The copy back is no slower than this one, and much faster where it was compressing that took the time.
   const isQuick = compression.kind === 'none' || compression.level <= quickZstdLevel;
-  const restoringSeconds = searchSeconds + (isQuick ? copySeconds : 0) + readySeconds;
+  const restoringSeconds = (isQuick ? copySeconds : 0) + readySeconds;
   const seeding = seedingSeconds.toFixed(1);
   const restoring = restoringSeconds.toFixed(1);
   // What does not show is no reason.
