@@ -44,6 +44,7 @@ done`;
 
 const postgres = (scale) => ({
   name: `postgres-${scale}`,
+  engine: 'postgres',
   title: `Postgres 17, pgbench of scale ${scale}`,
   fill: (world, volume) =>
     fillByServer(world, volume, {
@@ -58,6 +59,7 @@ const postgres = (scale) => ({
 const mysqlRows = 150_000;
 const mysql = () => ({
   name: 'mysql',
+  engine: 'mysql',
   title: `MySQL 9.7, ${mysqlRows.toLocaleString('en')} rows`,
   fill: (world, volume) =>
     fillByServer(world, volume, {

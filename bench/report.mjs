@@ -43,7 +43,7 @@ function describeCopies({ title, diskBytes, rows }) {
       range(seconds),
       ours ? number(ratio(ours.seconds, seconds)) : '',
       operation === 'save' ? megabytes(archiveBytes) : '',
-      ...['rssBytes', 'zstdBytes'].map((name) =>
+      ...['rssBytes', 'childBytes'].map((name) =>
         facts.length > 0 ? megabytes(Math.max(...facts.map((each) => each[name]))) : '',
       ),
       facts.length > 0 ? number(median(facts.map(({ cpuSeconds }) => cpuSeconds))) : '',
@@ -51,7 +51,7 @@ function describeCopies({ title, diskBytes, rows }) {
   };
   const head = (operation) => [
     ...[operation, 'median s', 'min–max s', 'times the pipe'],
-    ...['file', 'our memory', "zstd's memory", 'our CPU s'],
+    ...['file', 'our memory', "its processes' memory", 'our CPU s'],
   ];
   return [
     ...['', `## ${title}: ${megabytes(diskBytes)} on disk`, ''],

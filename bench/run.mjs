@@ -69,7 +69,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 
 /** How time grows with size needs no other ways than the practical limit, and minutes for the largest. */
 function howToMeasure(subject, input) {
-  if (subject !== 'size') return [chosenWays, options];
+  const possible = chosenWays.filter(({ partial }) => !partial || input.engine);
+  if (subject !== 'size') return [possible, options];
   const few = chosenWays.filter(({ name }) => ['pipe', 'host', 'before'].includes(name));
   return [few, input === inputs.size.at(-1) ? { ...options, pairs: 1 } : options];
 }

@@ -38,10 +38,12 @@ function targetsOfCopies({ name, title, rows }) {
     if (host)
       found.push(upTo(1 / host, limit, `${title}: ${operation}, times the host's tar and zstd`));
   };
+  /** As `start` copies: without what is worthless. */
   const faster = (operation, limit) => {
-    const recipe = times(operation, 'recipe');
-    if (recipe)
-      found.push(at(recipe, limit, `${title}: ${operation}, times faster than the recipe`));
+    const [ours, recipe] = [seconds('trimmed', operation), seconds('recipe', operation)];
+    if (!ours || !recipe) return;
+    const what = `${title}: ${operation}, times faster than the recipe`;
+    found.push(at(ratio(ours, recipe), limit, what));
   };
   if (name.startsWith('postgres')) {
     faster('save', 8);

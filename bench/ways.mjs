@@ -1,13 +1,21 @@
 /**
  * Ways to bring a volume into a file and back, as bash scripts. They find in their environment: VOLUME and its folder on
  * this machine FOLDER, FILE (not there, or as `save` made it), BYTES that the volume holds on disk, the images IMAGE
- * (GNU tar) and BUSYBOX, and LABEL for the containers they make. `restore` fills a new volume.
+ * (GNU tar) and BUSYBOX, and LABEL for the containers they make; ENGINE, of a database. `restore` fills a new volume. A
+ * way that is `partial` does not bring back everything.
  */
 export const ways = [
   {
     name: 'pipe',
     title: 'snapvol, pipe',
     save: '"$NODE" bench/copy.mjs save pipe',
+    restore: '"$NODE" bench/copy.mjs restore pipe',
+  },
+  {
+    name: 'trimmed',
+    title: 'snapvol, without what is worthless',
+    partial: true,
+    save: 'TRIM=yes "$NODE" bench/copy.mjs save pipe',
     restore: '"$NODE" bench/copy.mjs restore pipe',
   },
   {

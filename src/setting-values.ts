@@ -167,10 +167,10 @@ export function extraVolumes(value: string): ExtraVolume[] {
 
 export function parseCompression(value: string): Compression {
   if (value === 'none') return { kind: 'none' };
-  const match = /^zstd(?::(\d+))?$/.exec(value);
-  const level = Number(match?.[1] ?? 3);
-  if (!match || level < 1 || level > 19)
-    throw new Error(`"${value}" is not zstd:1 ... zstd:19 or none`);
+  if (value === 'auto' || value === 'zstd') return { kind: 'zstd', level: 'auto' };
+  const level = Number(/^zstd:(\d+)$/.exec(value)?.[1] ?? 0);
+  if (level < 1 || level > 19)
+    throw new Error(`"${value}" is not auto, zstd:1 ... zstd:19 or none`);
   return { kind: 'zstd', level };
 }
 

@@ -250,7 +250,7 @@ export function readCopySettings(reader: Reader, context: SettingsContext): Copy
     store: readStore(reader, context),
     waitTimeoutMs: read('wait-timeout', durationMs, 120_000),
     stopTimeoutMs: read('stop-timeout', durationMs, 60_000),
-    compression: read('compression', parseCompression, { kind: 'zstd', level: 3 } as const),
+    compression: read('compression', parseCompression, { kind: 'zstd', level: 'auto' } as const),
     copy: read('copy', oneOf(['auto', ...copyMethods]), 'auto'),
   };
 }

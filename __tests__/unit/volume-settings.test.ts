@@ -111,7 +111,7 @@ describe('the settings of save', () => {
       'retention-days: only the store artifact has it',
       'wait-timeout: "x" is not a time: seconds like 120, or 2m',
       'stop-timeout: "-1" is not a time: seconds like 120, or 2m',
-      'compression: "gzip" is not zstd:1 ... zstd:19 or none',
+      'compression: "gzip" is not auto, zstd:1 ... zstd:19 or none',
       'copy: "cp" is not one of auto, pipe, archive',
       'overwrite: "yes" is not one of true, false',
       'save: "no" is not one of auto, true, false',

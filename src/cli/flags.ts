@@ -77,7 +77,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     repeatable: true,
     about: 'more volumes for the same snapshot',
   },
-  compression: { value: 'KIND', about: 'zstd:1 (quick) to zstd:19 (small), or none (zstd:3)' },
+  compression: { value: 'KIND', about: 'auto, zstd:1 (quick) to zstd:19 (small), or none (auto)' },
   'data-path': {
     value: '/PATH',
     about: "generic, presets: where the data lies (the image's VOLUME)",

@@ -9,10 +9,20 @@ const run = promisify(execFile);
 const lineLimitBytes = 100;
 
 /** Our end of a FIFO whose other end a container opens. */
-export interface Fifo extends Disposable {
-  readonly stream: Socket;
+interface FifoSide extends Disposable {
   /** To be called once the other side is known to have opened its end; from then on its leaving is noticed. */
   letGo(): void;
+}
+
+/** For this process, to read. */
+export interface Fifo extends FifoSide {
+  readonly stream: Socket;
+}
+
+/** For a process of ours. */
+export interface FifoEnd extends FifoSide {
+  /** Its descriptor, which blocks; it is the caller's from now on. */
+  take(): number;
 }
 
 /** Node has no mkfifo; coreutils and busybox do. */
@@ -22,23 +32,22 @@ export async function createFifos(...paths: readonly string[]): Promise<void> {
 
 /**
  * Opening a FIFO blocks until the other side does the same, and a blocked open cannot be cancelled. So it is opened
- * without blocking, beside a keeper that has both ends open: while the keeper lives, a reader sees no end and a writer
- * no broken pipe, however late the other side comes.
+ * beside a keeper that has both ends open: while the keeper lives, a reader sees no end and a writer no broken pipe,
+ * however late the other side comes. The keeper goes when what is returned is called.
  */
-export function openFifo(path: string, direction: 'read' | 'write'): Fifo {
+function keepOpen(path: string): () => void {
   let keeper: number | undefined = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  const letGo = (): void => {
+  return () => {
     if (keeper !== undefined) closeSync(keeper);
     keeper = undefined;
   };
+}
+
+export function openFifo(path: string): Fifo {
+  const letGo = keepOpen(path);
   try {
-    const mode = direction === 'read' ? constants.O_RDONLY : constants.O_WRONLY;
-    const stream = new Socket({
-      fd: openSync(path, mode | constants.O_NONBLOCK),
-      readable: direction === 'read',
-      writable: direction === 'write',
-      allowHalfOpen: true,
-    });
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stream = new Socket({ fd, readable: true, writable: false });
     // Whoever uses the stream listens for its errors. Before and after, nobody does, and that must not end the process.
     stream.on('error', () => undefined);
     return {
@@ -55,51 +64,38 @@ export function openFifo(path: string, direction: 'read' | 'write'): Fifo {
   }
 }
 
-/** Our end of a FIFO whose other end a container opens, for a process of ours. */
-export interface FifoEnd extends Disposable {
-  /** Its descriptor, which blocks; it is the caller's from now on. */
-  take(): number;
-  /** As that of {@link Fifo}. */
-  letGo(): void;
-}
-
 export function openFifoEnd(path: string, direction: 'read' | 'write'): FifoEnd {
-  let keeper: number | undefined = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-  const letGo = (): void => {
-    if (keeper !== undefined) closeSync(keeper);
-    keeper = undefined;
-  };
-  let end: number | undefined;
+  const letGo = keepOpen(path);
   try {
-    end = openSync(path, direction === 'read' ? 'r' : 'w'); // at once, for the keeper has the other end open
+    let end: number | undefined = openSync(path, direction === 'read' ? 'r' : 'w');
+    return {
+      letGo,
+      take() {
+        if (end === undefined) throw new Error(`${path} was taken`);
+        const taken = end;
+        end = undefined;
+        return taken;
+      },
+      [Symbol.dispose]() {
+        if (end !== undefined) closeSync(end);
+        end = undefined;
+        letGo();
+      },
+    };
   } catch (error) {
     letGo();
     throw error;
   }
-  return {
-    letGo,
-    take() {
-      if (end === undefined) throw new Error(`${path} was taken`);
-      const taken = end;
-      end = undefined;
-      return taken;
-    },
-    [Symbol.dispose]() {
-      if (end !== undefined) closeSync(end);
-      end = undefined;
-      letGo();
-    },
-  };
 }
 
 /** Both ends of a pipe, as descriptors that block. Node has none: it is a FIFO that loses its name. */
 export async function openPipe(path: string): Promise<{ read: number; write: number }> {
   await createFifos(path);
-  const keeper = openSync(path, constants.O_RDWR);
+  const letGo = keepOpen(path);
   try {
     return { read: openSync(path, 'r'), write: openSync(path, 'w') };
   } finally {
-    closeSync(keeper);
+    letGo();
     rmSync(path);
   }
 }

@@ -76,7 +76,7 @@ async function start(
     const opened = await open(join(made, complaintsFile), 'wx+', 0o600);
     cleanups.defer(() => opened.close());
     const fifos = {
-      answer: cleanups.use(openFifo(join(made, answerFifo), 'read')),
+      answer: cleanups.use(openFifo(join(made, answerFifo))),
       data: cleanups.use(
         openFifoEnd(join(made, dataFifo), direction === 'save' ? 'read' : 'write'),
       ),

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
@@ -25,19 +25,9 @@ export function compressedFrom(
     const source = new Socket({ fd: pipe, readable: true, writable: false });
     return { streams: [source, ...compressor(compression, undefined).streams], parts: [] };
   }
-  // Ours has secrets, and variables of zstd would change what it does.
-  const child = spawn(zstd, compressing(compression.level), {
-    stdio: [pipe, 'pipe', 'pipe'],
-    env: {},
-  });
+  const child = start(zstd, compressing(compression.level), [pipe, 'pipe', 'pipe']);
   closeSync(pipe);
-  const stop = (): void => {
-    child.kill('SIGKILL');
-  };
-  return {
-    streams: [child.stdout as Readable],
-    parts: [{ done: programEnd(child, zstd, 'copy-failed'), stop }],
-  };
+  return { streams: [child.stdout as Readable], parts: [partOf(child, zstd, 'copy-failed')] };
 }
 
 /** Decompresses into the pipe. The descriptor is the codec's from now on. */
@@ -50,13 +40,22 @@ export function decompressedTo(
     const sink = new Socket({ fd: pipe, readable: false, writable: true });
     return { streams: [...decompressor(compression, undefined).streams, sink], parts: [] };
   }
-  const child = spawn(zstd, decompressing, { stdio: ['pipe', pipe, 'pipe'], env: {} });
+  const child = start(zstd, decompressing, ['pipe', pipe, 'pipe']);
   closeSync(pipe);
+  return { streams: [child.stdin as Writable], parts: [partOf(child, zstd, 'snapshot-corrupt')] };
+}
+
+/** Ours has secrets, and variables of zstd would change what it does. */
+const start = (zstd: string, args: readonly string[], stdio: StdioOptions): ChildProcess =>
+  spawn(zstd, args, { stdio, env: {} });
+
+function partOf(
+  child: ChildProcess,
+  zstd: string,
+  failure: 'copy-failed' | 'snapshot-corrupt',
+): Part {
   const stop = (): void => {
     child.kill('SIGKILL');
   };
-  return {
-    streams: [child.stdin as Writable],
-    parts: [{ done: programEnd(child, zstd, 'snapshot-corrupt'), stop }],
-  };
+  return { done: programEnd(child, zstd, failure), stop };
 }

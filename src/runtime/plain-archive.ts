@@ -120,7 +120,7 @@ function codecOf(format: PlainFormat, zstd: string | undefined): Codec {
     case 'tar.gz':
       return { ...asItIs, streams: [createGzip()] };
     case 'tar.zst':
-      return compressor({ kind: 'zstd', level: 3 }, zstd);
+      return compressor({ kind: 'zstd', level: 'auto' }, zstd);
   }
 }
 

@@ -3,7 +3,8 @@
 // copy can be, and three times as quick as streams of Node.js. Whoever has started it ends it by a signal.
 import { readSync, writeSync } from 'node:fs';
 
-import { systemCodeOf, toAppError } from '../errors.ts';
+import { toAppError } from '../errors.ts';
+import { BrokenOff, describeStreamError } from './stream-errors.ts';
 import { TarGuard } from './tar-guard.ts';
 import { TarSieve } from './tar-sieve.ts';
 import { reportsFd, type SieveReport, type SieveSettings } from './tar-sieve-process.ts';
@@ -38,9 +39,10 @@ function sift({ limits, ...settings }: SieveSettings): SieveReport {
   return { kind: 'end', inputBytes, holeBytes: guard?.holeBytes ?? 0, summary };
 }
 
-/** What went wrong, as far as it is the stream's. A reader that has left will say why itself. */
-function failure(error: unknown): SieveReport {
-  if (systemCodeOf(error) === 'EPIPE') return { kind: 'broken off' };
+/** A reader that has left will say why itself. */
+function failure(thrown: unknown): SieveReport {
+  const error = describeStreamError(thrown, 'the tar stream');
+  if (error instanceof BrokenOff) return { kind: 'broken off' };
   const { code, message, hint } = toAppError(error);
   return { kind: 'error', code, message, ...(hint !== undefined && { hint }) };
 }

@@ -96,5 +96,6 @@ export interface VolumeCopier {
   ): Promise<RestoredArchive>;
 }
 
+/** With level `auto`, what the cores of this machine do as quickly as a disk is read. */
 export type Compression =
-  { readonly kind: 'none' } | { readonly kind: 'zstd'; readonly level: number };
+  { readonly kind: 'none' } | { readonly kind: 'zstd'; readonly level: number | 'auto' };

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
 import {
+  autoLevel,
   compressor,
   decompressor,
   findZstd,
@@ -91,6 +92,22 @@ describe("Node's own zstd", () => {
       [1, 19].map((level) => through(compressor({ kind: 'zstd', level }, undefined), [text])),
     );
     expect(small?.length).toBeLessThan(fast?.length ?? 0);
+  });
+});
+
+describe('the level that is taken by itself', () => {
+  test('is as high as the cores keep up with', () => {
+    expect([1, 2, 3, 4, 64].map(autoLevel)).toEqual([1, 2, 3, 3, 3]);
+  });
+
+  test('lets what cannot be compressed stay as it is', async () => {
+    const random = randomBytes(1_000_000);
+    const zstd = await findZstd(process.env['PATH'] ?? '');
+    for (const by of [zstd, undefined]) {
+      const codec = compressor({ kind: 'zstd', level: 'auto' }, by);
+      const { length } = await through(codec, [random]);
+      expect(length).toBeLessThan(1.001 * random.length);
+    }
   });
 });
 
