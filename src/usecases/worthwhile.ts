@@ -25,7 +25,10 @@ export function reasonNotWorthwhile(
   // A key that somebody gave, others may refer to; and an artifact is made for later jobs of the run.
   if (key !== undefined || store.kind === 'artifact') return undefined;
   // The copy back is no slower than this one, and much faster where it was compressing that took the time.
-  const isQuick = compression.kind === 'none' || compression.level <= quickZstdLevel;
+  const isQuick =
+    compression.kind === 'none' ||
+    compression.level === 'auto' ||
+    compression.level <= quickZstdLevel;
   const restoringSeconds = (isQuick ? copySeconds : 0) + readySeconds;
   const seeding = seedingSeconds.toFixed(1);
   const restoring = restoringSeconds.toFixed(1);
