@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 
+import { systemClock } from '../../src/clock.ts';
 import { composeTools, type Composition } from '../../src/compose.ts';
 import { thisProcess } from '../../src/process-identity.ts';
 import { labelsFor, makerLabel, runLabels, type Owner } from '../../src/runtime/labels.ts';
 import type { Labels } from '../../src/runtime/runtime.ts';
 import { parseSettings } from '../../src/settings.ts';
 import { createFileStore } from '../../src/stores/file.ts';
-import type { Tools } from '../../src/usecases/context.ts';
+import type { StoreTools, Tools } from '../../src/usecases/context.ts';
 import { recover } from '../../src/usecases/recover.ts';
 import { removeMade, removeRun } from '../../src/usecases/remove.ts';
 import { start } from '../../src/usecases/start.ts';
@@ -178,17 +179,46 @@ test('a free port that is taken before it is used is changed for another', async
   }
 });
 
-test('a bundle that cannot be handed over to another process is saved by this one', async () => {
+const hourMs = 3_600_000;
+
+/** One start that may save by itself, and whose seed and copy seem to take so long. */
+async function startLate(seedMs: number, copyMs: number, handOver?: StoreTools['handOver']) {
   const log = createRecordingLog();
   const store = createFileStore(await scratch.folder('store'));
+  let lateMs = 0;
+  const { runScript, copier } = tools;
+  const late: StoreTools = {
+    ...{ ...tools, log, store, scratchDir: await scratch.folder('run') },
+    clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + lateMs },
+    runScript: (...args) => runScript(...args).finally(() => (lateMs += seedMs)),
+    copier: {
+      ...copier,
+      save: (...args) => copier.save(...args).finally(() => (lateMs += copyMs)),
+    },
+    ...(handOver && { handOver }),
+  };
   const inputs = { image: testImage('redis:7'), port: '0', seed: 'true' };
-  const settings = parseSettings(inputs, { defaultStore: 'artifact' });
+  const settings = parseSettings(inputs, { defaultStore: store.name });
   const who = { owner, provenance: {}, cwd: tmpdir(), untrusted: undefined };
-  const handOver = (): Promise<void> => Promise.reject(new Error('no more processes'));
-  const report = await start({ ...tools, log, store, handOver }, settings, who, signal);
-  expect(report.save).toEqual({ kind: 'saved' });
-  expect(log.lines).toContain('info: uploading now, and not in the background: no more processes');
+  const { save, snapshot } = await start(late, settings, who, signal);
   await removeRun(tools.runtime, owner.run);
+  return { save, snapshot, stored: await store.list(signal), log };
+}
+
+test('a snapshot is not saved by itself when restoring it would take longer than seeding', async () => {
+  const { save, snapshot, stored, log } = await startLate(0, hourMs);
+  const reason = expect.stringMatching(/^seeding took [\d.]+ s, restoring would take about 360\d/);
+  expect(save).toEqual({ kind: 'skipped', reason });
+  expect(log.lines).toContainEqual(expect.stringContaining('info: Not saved: seeding took'));
+  expect([snapshot, stored]).toEqual([undefined, []]);
+});
+
+test('else it is; and a bundle that cannot be handed over to another process is saved by this one', async () => {
+  const handOver = (): Promise<void> => Promise.reject(new Error('no more processes'));
+  const { save, stored, log } = await startLate(2 * hourMs, hourMs, handOver);
+  expect(save).toEqual({ kind: 'saved' });
+  expect(stored).toHaveLength(1);
+  expect(log.lines).toContain('info: uploading now, and not in the background: no more processes');
 });
 
 test('a database that a living process starts is not stopped under its hands', async () => {

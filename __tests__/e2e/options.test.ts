@@ -140,7 +140,11 @@ test('keeps two databases of one job apart, and other things alone', async () =>
 
 test('saves nothing on the pull request of a fork, but on one of its own', async () => {
   const store = await scratch.folder('store');
-  const inputs: Inputs = { image, port: '0', seed: 'true', store: `file:${store}` };
+  const inputs: Inputs = {
+    ...{ image, port: '0', seed: 'true', store: `file:${store}` },
+    // With a key that is given, whatever the seed takes.
+    ...{ key: 'pull-request', save: 'auto' },
+  };
   const pullRequest = (source: string) => ({
     name: 'pull_request',
     payload: { pull_request: { head: { repo: { full_name: source } } } },

@@ -41,12 +41,16 @@ export function useNames(prefix: string): () => string {
   };
 }
 
-/** Runs the command-line tool in a process of its own. */
+/**
+ * Runs the command-line tool in a process of its own. What tests seed takes no time, so that a `start` by itself would
+ * seldom save it: here it does, unless `--save` says otherwise.
+ */
 export async function runCli(
   args: readonly string[],
   { cwd, env, interrupt }: CliOptions = {},
 ): Promise<CliResult> {
-  const child = spawn(process.execPath, ['--no-warnings', program, ...args], {
+  const always = args[0] === 'start' && !args.includes('--save') ? ['--save', 'true'] : [];
+  const child = spawn(process.execPath, ['--no-warnings', program, ...args, ...always], {
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -46,7 +46,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     repeatable: true,
     about: 'age recipient that a new snapshot is encrypted for ($SNAPVOL_PASSPHRASE: with that)',
   },
-  save: { value: 'WHEN', about: 'save a new snapshot: auto, true or false (auto)' },
+  save: { value: 'WHEN', about: 'save a new snapshot: auto (where it pays), true or false (auto)' },
   'fail-on-miss': { about: 'fail instead of seeding when there is no snapshot' },
   'expect-digest': { value: 'SHA256', about: 'use no other snapshot than the one of this digest' },
   'require-provenance': {

@@ -162,8 +162,8 @@ async function takeAndStartAgain(
   const { engine, endpoint } = source;
   const facts = { provenance, initSeconds: null, seedSeconds: null };
   signal.throwIfAborted();
-  const take = (): Promise<Bundle<DatabaseManifest>> =>
-    takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal);
+  const take = async (): Promise<Bundle<DatabaseManifest>> =>
+    (await takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal)).bundle;
   const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
   if (!container.running || how === 'none') return take();
   const selfEnding = engine.shutdown !== undefined;

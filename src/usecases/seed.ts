@@ -1,3 +1,4 @@
+import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
@@ -18,7 +19,8 @@ import {
   type Run,
 } from './run.ts';
 import type { Miss } from './search.ts';
-import { takeSnapshot } from './take.ts';
+import { takeSnapshot, type TakenSnapshot } from './take.ts';
+import { reasonNotWorthwhile } from './worthwhile.ts';
 
 /** A seeded database, its snapshot taken and saved where that is wanted and possible. */
 export async function seed(
@@ -43,11 +45,14 @@ export async function seed(
     log.info(`Not saved: ${reason}`);
     return report(seeded, { kind: 'skipped', reason });
   }
-  const { bundle, restarted } = await snapshotAndRestart(run, seeded.database);
+  const { taken, restarted, readySeconds } = await snapshotAndRestart(run, seeded.database);
   // Now: an upload in the background takes the bundle away.
-  const taken = bundle instanceof AppError ? undefined : await reportSnapshot(bundle);
-  const save = bundle instanceof AppError ? failedSave(run, bundle) : await saveBundle(run, bundle);
-  const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? taken : undefined;
+  const known = taken instanceof AppError ? undefined : await reportSnapshot(taken.bundle);
+  const save =
+    taken instanceof AppError
+      ? failedSave(run, taken)
+      : await saveIfWorthwhile(run, taken, readySeconds);
+  const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? known : undefined;
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
   // A database that was killed may have lost what it was given last, and nobody could tell.
   log.info('Seeding once more: the first database cannot be trusted');
@@ -104,43 +109,47 @@ async function serveEmpty(run: Run): Promise<Database> {
 const fatal: ReadonlySet<AppError['code']> = new Set(['docker-unreachable', 'invalid-settings']);
 
 /** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
-interface Taken {
-  readonly bundle: Bundle<DatabaseManifest> | AppError;
+interface TakenAndRestarted {
+  readonly taken: TakenSnapshot | AppError;
   readonly restarted: Database | undefined;
+  /** What starting it again took; 0 for one that was not stopped. */
+  readonly readySeconds: number;
 }
 
 /**
  * Copies the volumes of the database. One that is stopped for it starts again as a hit would: a new container on the
  * same volumes and port. A snapshot that must not be made is an error as a value: there is a way on without it.
  */
-function snapshotAndRestart(run: Run, database: Database): Promise<Taken> {
+function snapshotAndRestart(run: Run, database: Database): Promise<TakenAndRestarted> {
   const { tools, settings, plan, who, phases, signal } = run;
   // On top of a base, its restore is what an empty database is elsewhere.
   const { restore = 0, ready = 0, seed: seedSeconds = 0 } = phases.seconds();
   const facts = { provenance: who.provenance, initSeconds: restore + ready, seedSeconds };
-  const take = async (): Promise<Taken> => {
-    const bundle = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
+  const take = async (): Promise<TakenAndRestarted> => {
+    const taken = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
       (error: unknown) => {
         signal.throwIfAborted();
         if (error instanceof AppError && !fatal.has(error.code)) return error;
         throw error;
       },
     );
-    if (settings.quiesce !== 'stop') return { bundle, restarted: database };
+    if (settings.quiesce !== 'stop') return { taken, restarted: database, readySeconds: 0 };
     // Only a copy that failed says nothing against the data it was made from.
-    if (bundle instanceof AppError && bundle.code !== 'copy-failed') {
-      return { bundle, restarted: undefined };
+    if (taken instanceof AppError && taken.code !== 'copy-failed') {
+      return { taken, restarted: undefined, readySeconds: 0 };
     }
     await tools.runtime.removeContainer(database.id);
+    const startMs = tools.clock.monotonicMs();
     const restarted = await serve(run, { initialise: false }, database.hostPort);
+    const readySeconds = secondsSince(tools.clock, startMs);
     try {
-      if (!(bundle instanceof AppError)) {
-        await requireItems(run, restarted, bundle.manifest.engine.items);
+      if (!(taken instanceof AppError)) {
+        await requireItems(run, restarted, taken.bundle.manifest.engine.items);
       }
     } catch (error) {
-      return { bundle: toAppError(error), restarted: undefined };
+      return { taken: toAppError(error), restarted: undefined, readySeconds };
     }
-    return { bundle, restarted };
+    return { taken, restarted, readySeconds };
   };
   return phases.timed('snapshot', () => tools.log.group('Snapshot', take));
 }
@@ -161,6 +170,20 @@ function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): strin
       );
       return 'a snapshot that cannot be used has this key';
   }
+}
+
+async function saveIfWorthwhile(
+  run: Run,
+  { bundle, copySeconds }: TakenSnapshot,
+  readySeconds: number,
+): Promise<SaveOutcome> {
+  const { initSeconds, seedSeconds } = bundle.manifest;
+  const seedingSeconds = (initSeconds ?? 0) + (seedSeconds ?? 0);
+  const times = { seedingSeconds, copySeconds, readySeconds };
+  const reason = reasonNotWorthwhile(run.settings, times);
+  if (reason === undefined) return saveBundle(run, bundle);
+  run.tools.log.info(`Not saved: ${reason}`);
+  return { kind: 'skipped', reason };
 }
 
 async function saveBundle(run: Run, bundle: Bundle): Promise<SaveOutcome> {

@@ -69,7 +69,7 @@ async function restoreOrSeed(run: Run, search: Search): Promise<StartReport> {
   log.info(`Miss: ${miss.reason}`);
   if (settings.failOnMiss) {
     throw new AppError('snapshot-missing', `no snapshot to restore: ${miss.reason}`, {
-      hint: 'Run the job that saves it first, or set "fail-on-miss" to false',
+      hint: 'Run the job that saves it first, with "save" set to true, or set "fail-on-miss" to false',
     });
   }
   const base = search.kind === 'found' && !search.exact ? search.bundle : undefined;

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 
+import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
 import { copyLabels } from '../runtime/labels.ts';
 import type { ImageFacts } from '../runtime/runtime.ts';
@@ -39,6 +40,12 @@ export interface SnapshotFacts {
   readonly seedSeconds: number | null;
 }
 
+export interface TakenSnapshot {
+  readonly bundle: Bundle<DatabaseManifest>;
+  /** Of all volumes, stopping and starting again aside. */
+  readonly copySeconds: number;
+}
+
 /**
  * Copies the volumes of a database into a new bundle. A database that is stopped for it stays stopped, whatever
  * happens; a paused one goes on.
@@ -51,23 +58,28 @@ export async function takeSnapshot(
   settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,
-): Promise<Bundle<DatabaseManifest>> {
+): Promise<TakenSnapshot> {
   const { engine, dataPath } = source;
   const dir = join(tools.scratchDir, 'saved');
   await mkdir(dir);
   const largestTables = await listLargestTables(tools.runtime, { ...database, engine }, signal);
   let createdAt = new Date(tools.clock.now());
+  let copySeconds = 0;
   const quiesced = await whileQuiesced(
     tools,
     { ...database, engine, dataPath, mountPaths: source.volumes.map((each) => each.mountPath) },
     settings,
-    (worthless) => {
+    async (worthless) => {
       createdAt = new Date(tools.clock.now());
-      return copyVolumes(tools, source, worthless, dir, settings.compression, signal);
+      const startMs = tools.clock.monotonicMs();
+      const copied = await copyVolumes(tools, source, worthless, dir, settings.compression, signal);
+      copySeconds = secondsSince(tools.clock, startMs);
+      return copied;
     },
     signal,
   );
-  return writeBundle(dir, manifestOf(source, quiesced, createdAt, largestTables, facts));
+  const manifest = manifestOf(source, quiesced, createdAt, largestTables, facts);
+  return { bundle: await writeBundle(dir, manifest), copySeconds };
 }
 
 async function copyVolumes(
