@@ -81,7 +81,7 @@ export const rows: readonly Row[] = [
     what: 'several mistakes at once',
     inputs: { port: '70000', save: 'maybe', 'wait-timeout': 'soon', compression: 'gzip' },
     words: ['4 settings are wrong', '"70000" is not a port', '"maybe" is not one of', '"soon"'],
-    hint: '"gzip" is not zstd:1 ... zstd:19 or none',
+    hint: '"gzip" is not auto, zstd:1 ... zstd:19 or none',
   },
   {
     what: 'an unknown store',
