@@ -58,9 +58,7 @@ export class AppError extends Error {
 /** `error` as an AppError: itself, a cancellation for an abort, or `internal` around anything else. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  if (Error.isError(error) && error.name === 'AbortError') {
-    return new AppError('cancelled', 'cancelled', { cause: error });
-  }
+  if (isAbort(error)) return new AppError('cancelled', 'cancelled', { cause: error });
   return new AppError('internal', messageOf(error), { cause: error });
 }
 
@@ -70,6 +68,11 @@ export function toAppError(error: unknown): AppError {
  */
 export function messageOf(error: unknown): string {
   return Error.isError(error) ? error.message : String(error);
+}
+
+/** Whether something ended because its AbortSignal said so. */
+export function isAbort(error: unknown): boolean {
+  return Error.isError(error) && error.name === 'AbortError';
 }
 
 /** The system's own code (`ENOENT`, `EACCES`), where `error` carries one. */

@@ -1,4 +1,4 @@
-import { AppError, messageOf, systemCodeOf } from '../errors.ts';
+import { AppError, isAbort, messageOf, systemCodeOf } from '../errors.ts';
 
 /** The HTTP status of an engine's answer, where `error` is one. */
 export function statusOf(error: unknown): number | undefined {
@@ -33,7 +33,7 @@ function connectionCodeOf(error: unknown): string | undefined {
  */
 export function translateDockerError(what: string, error: unknown, address: string): AppError {
   if (error instanceof AppError) return error;
-  if (Error.isError(error) && error.name === 'AbortError') {
+  if (isAbort(error)) {
     return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
   }
   const code = statusOf(error) === undefined ? connectionCodeOf(error) : undefined;

@@ -1,5 +1,7 @@
-import { AppError } from '../errors.ts';
-import { BrokenOff } from './stream-errors.ts';
+import { pipeline } from 'node:stream/promises';
+
+import { AppError, isAbort } from '../errors.ts';
+import { BrokenOff, describeStreamError } from './stream-errors.ts';
 
 /** One of several that work on one stream at the same time, as a process or as streams of this one. */
 export interface Part<T = unknown> {
@@ -11,6 +13,8 @@ export interface Part<T = unknown> {
 /**
  * Waits for all of them. When one fails they all end: by themselves where a stream between them breaks, so that each
  * can say what is wrong with it, else they are stopped.
+ * @param parts first those that know their neighbours' failures from their own: a process takes a neighbour's leaving
+ *   for the end of its input, or for an output that cannot be written, and complains of that
  * @throws what tells most: an AppError, of the first part that has one
  */
 export async function together(parts: readonly Part[], signal: AbortSignal): Promise<void> {
@@ -36,4 +40,25 @@ export async function together(parts: readonly Part[], signal: AbortSignal): Pro
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/**
+ * The streams of this process, as one part.
+ * @param file the archive at their end
+ */
+export function streaming(
+  streams: readonly (NodeJS.ReadableStream | NodeJS.WritableStream)[],
+  file: string,
+): Part {
+  const controller = new AbortController();
+  const done = pipeline(streams, { signal: controller.signal }).catch((error: unknown) => {
+    // They may have failed before they were stopped, for what a neighbour said of that very failure.
+    throw isAbort(error)
+      ? new BrokenOff('it was stopped', { cause: error })
+      : describeStreamError(error, file);
+  });
+  const stop = (): void => {
+    controller.abort();
+  };
+  return { done, stop };
 }

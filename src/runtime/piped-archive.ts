@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 
 import {
   createArchive,
@@ -10,9 +9,8 @@ import {
   type OnBytes,
 } from './archive-file.ts';
 import { openPipe, type FifoEnd } from './fifo.ts';
-import { together, type Part } from './parts.ts';
+import { streaming, together } from './parts.ts';
 import { compressedFrom, decompressedTo } from './piped-codec.ts';
-import { BrokenOff, describeStreamError } from './stream-errors.ts';
 import { startTarSieve } from './tar-sieve-process.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
 
@@ -41,7 +39,7 @@ export async function writePipedArchive(
     const sieve = startTarSieve(tar.take(), pipe.write, { dropsNodes: true, leaveOut }, onBytes);
     const meter = new Meter();
     const streams = streaming([...codec.streams, meter, target], file);
-    await together([sieve, ...codec.parts, streams], signal);
+    await together([streams, sieve, ...codec.parts], signal);
     const { summary } = await sieve.done;
     return savedAs(meter, summary);
   });
@@ -70,26 +68,9 @@ export async function readPipedArchive(
     const sieve = startTarSieve(pipe.read, tar.take(), { limits, dropsNodes: false }, onBytes);
     const meter = new Meter();
     const streams = streaming([source, meter, ...codec.streams], file);
-    await together([...codec.parts, sieve, streams], signal);
+    await together([streams, ...codec.parts, sieve], signal);
     const { summary, inputBytes, holeBytes } = await sieve.done;
     requireExpected(expected, meter, inputBytes, summary);
     return tarBytes + holeBytes;
   });
-}
-
-/** The streams of this process, as one part. */
-function streaming(
-  streams: readonly (NodeJS.ReadableStream | NodeJS.WritableStream)[],
-  file: string,
-): Part {
-  const controller = new AbortController();
-  const done = pipeline(streams, { signal: controller.signal }).catch((error: unknown) => {
-    throw controller.signal.aborted
-      ? new BrokenOff('it was stopped', { cause: error })
-      : describeStreamError(error, file);
-  });
-  const stop = (): void => {
-    controller.abort();
-  };
-  return { done, stop };
 }
