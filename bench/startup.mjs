@@ -5,7 +5,8 @@ const programs = [
   {
     name: 'action',
     title: 'the action, until it finds no engine',
-    script: '"$NODE" dist/main.js || true',
+    // Whatever else it fails with would be quicker.
+    script: 'said=$("$NODE" dist/main.js) || [[ $said == *"no container engine answers"* ]]',
   },
 ];
 const startsPerRun = 10;

@@ -28,7 +28,7 @@ export function readSecrets(): SecretTexts {
 
 /** When a new snapshot is uploaded. Only where there is a post phase, so it is no setting of a start. */
 export function readUpload(): 'inline' | 'background' {
-  const upload = core.getInput('upload');
+  const upload = core.getInput('upload') || 'inline';
   if (upload === 'inline' || upload === 'background') return upload;
   throw new AppError('invalid-settings', `upload: "${upload}" is not one of inline, background`);
 }

@@ -6,7 +6,6 @@ import { exitCodes } from './exit-codes.ts';
 import { commandHelp, generalHelp } from './help.ts';
 import { createTerminalLog, type TerminalLog, type Verbosity } from './log.ts';
 import { errorView, toJson } from './output.ts';
-import { runs } from './run.ts';
 import { readSurroundings } from './surroundings.ts';
 
 /**
@@ -63,6 +62,8 @@ async function outputOf(
       return { text: command ? commandHelp(command) : generalHelp(), exitCode: 0 };
     }
     case 'command': {
+      // Help, and what is wrong with the arguments, need none of it.
+      const { runs } = await import('./run.ts');
       const run = runs[invocation.command.name];
       const { given } = invocation;
       const view = await withoutStdout((result) =>
