@@ -1,6 +1,15 @@
+/** The least that a program does which asks the engine something, and makes keys: parts of Node.js that load slowly. */
+const leastProgram = `import "node:crypto"; import "node:child_process"; import { request } from "node:http";
+request({ socketPath: process.env.DOCKER_HOST.slice(7) }).on("error", (error) => console.log(error.code)).end()`;
+
 /** Programs that only start, as bash scripts: the processor time that each takes. */
 const programs = [
   { name: 'node', title: 'node -e 0', script: '"$NODE" -e 0' },
+  {
+    name: 'least',
+    title: "Node's own HTTP client, until it finds no engine",
+    script: `"$NODE" --input-type=module --eval '${leastProgram}'`,
+  },
   { name: 'version', title: 'snapvol --version', script: '"$NODE" dist/cli.js --version' },
   {
     name: 'action',
