@@ -1,5 +1,6 @@
 import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
+import { cloneMethods, type CloneMethod } from './runtime/volume-cloner.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
@@ -75,6 +76,7 @@ export const inputNames = [
   'url',
   'copy',
   'max-size',
+  'reset',
 ] as const;
 export type InputName = (typeof inputNames)[number];
 
@@ -127,6 +129,8 @@ export interface Settings extends CopySettings {
   readonly extraVolumes: readonly ExtraVolume[];
   /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
   readonly maxBytes: number;
+  /** How the volumes are made that the database writes to, so that it can be put back; `off`: it writes to the only ones. */
+  readonly reset: CloneMethod | 'auto' | 'off';
 }
 
 /**
@@ -190,6 +194,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
     extraVolumes: read('volumes-extra', extraVolumes, []),
     maxBytes: read('max-size', storageBytes, defaultMaxBytes),
+    reset: read('reset', oneOf(['auto', ...cloneMethods, 'off']), 'auto'),
     ...readCopySettings(reader, context),
   } as const;
 

@@ -65,6 +65,7 @@ const interfaceFiles = [
   'runtime/small-tar.ts',
   'runtime/staging.ts',
   'runtime/script.ts',
+  'runtime/volume-cloner.ts',
   'runtime/volume-copier.ts',
   'stores/location.ts',
   'stores/store.ts',

@@ -21,6 +21,7 @@ export interface Command {
 export const commandNames = [
   'start',
   'stop',
+  'reset',
   'save',
   'restore',
   'recover',
@@ -57,6 +58,16 @@ export const commands: readonly Command[] = [
     notes: 'Snapshots stay, and so do volumes made by "restore".',
     flags: [],
     example: 'snapvol stop shop',
+  },
+  {
+    name: 'reset',
+    argument: { name: 'NAME', required: true },
+    about: 'put a started database back to its snapshot, at the same address',
+    notes:
+      'Whoever is connected is cut off, and all that was written since the start is gone. It returns when the database ' +
+      'serves again.',
+    flags: flags('wait-timeout'),
+    example: 'snapvol reset shop',
   },
   {
     name: 'save',

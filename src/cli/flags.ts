@@ -93,6 +93,10 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
   'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
+  reset: {
+    value: 'HOW',
+    about: 'what "reset" puts back: auto, overlay, reflink, copy or off (auto)',
+  },
 };
 
 export const storeFlags = ['store', 'store-timeout'] as const;

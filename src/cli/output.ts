@@ -5,6 +5,7 @@ import type { StartReport } from '../usecases/report.ts';
 import { describeSavings } from '../usecases/savings.ts';
 import type { RecoverReport } from '../usecases/recover.ts';
 import type { SaveVolumesReport } from '../usecases/save-volumes.ts';
+import type { ResetReport } from '../usecases/reset.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
 import type { SaveReport } from '../usecases/save.ts';
 import { table } from './table.ts';
@@ -68,6 +69,11 @@ export function startLines(report: StartReport): string[] {
     `  look inside: docker exec -it ${container.slice(0, 12)} sh`,
     `  remove it:   snapvol stop ${name}`,
   ];
+}
+
+export function resetView(report: ResetReport): View {
+  const { name, seconds } = report;
+  return { text: `${name} is as it was when it was started, after ${seconds} s`, json: report };
 }
 
 export function stopView(name: string, { containers, volumes }: Removed): View {

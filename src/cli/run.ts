@@ -20,6 +20,7 @@ import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
 import { exportVolume } from '../usecases/export.ts';
 import { importArchive } from '../usecases/import.ts';
 import { recover, repair } from '../usecases/recover.ts';
+import { reset } from '../usecases/reset.ts';
 import { restore } from '../usecases/restore.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
@@ -73,6 +74,13 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
     return views.stopView(name, await stop(composed.tools, { scope, name }));
+  },
+
+  async reset({ argument: name, values }, around, signal) {
+    const { waitTimeoutMs } = parseCopySettings(values, around);
+    await using composed = await composeTools(around, 'auto');
+    await repair(composed.tools, signal);
+    return views.resetView(await reset(composed.tools, { scope, name, waitTimeoutMs }, signal));
   },
 
   async save(given, around, signal) {

@@ -25,6 +25,7 @@ export function volumeInfo(info: Docker.VolumeInspectInfo): VolumeInfo {
     labels: labelsOf(info.Labels),
     driver: info.Driver,
     options: options ?? {},
+    mountpoint: info.Mountpoint,
   };
 }
 

@@ -5,7 +5,7 @@ import { engineLabel, labelsFor, recordLabel, type Owner } from '../runtime/labe
 import { packFiles } from '../runtime/small-tar.ts';
 import type { Settings } from '../settings.ts';
 import type { Tools } from './context.ts';
-import type { Plan } from './plan.ts';
+import type { Plan, PlannedVolume } from './plan.ts';
 import { encodeRecord } from './record.ts';
 
 /** A database that serves. */
@@ -18,10 +18,12 @@ export interface Database {
   readonly startedAt: string;
   /** The port published on the host, to be published again; in a network there may be none. */
   readonly hostPort: number | undefined;
+  /** What it writes to. */
+  readonly volumes: readonly PlannedVolume[];
 }
 
 /**
- * Creates the container on the planned volumes, starts it, and waits until the database truly serves.
+ * Creates the container on these volumes, starts it, and waits until the database truly serves.
  * @param hostPort 0: the engine chooses
  * @param how `initialise`: the volume is empty, init files are wanted
  * @throws `container-unhealthy`, `port-taken`
@@ -31,6 +33,7 @@ export async function launch(
   plan: Plan,
   settings: Settings,
   owner: Owner,
+  volumes: readonly PlannedVolume[],
   hostPort: number,
   how: { readonly initialise: boolean },
   signal: AbortSignal,
@@ -50,7 +53,7 @@ export async function launch(
     env: plan.containerEnv,
     ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
     ...(plan.args.length > 0 && { command: plan.args }),
-    mounts: plan.volumes.map(({ volume, mountPath }) => ({
+    mounts: volumes.map(({ volume, mountPath }) => ({
       type: 'volume',
       source: volume,
       target: mountPath,
@@ -87,7 +90,7 @@ export async function launch(
       ? { host: info.host, port: boundPort }
       : { host: plan.containerName, port: containerPort };
   return {
-    ...{ id, engine, endpoint: { ...credentials, host, port } },
+    ...{ id, engine, volumes, endpoint: { ...credentials, host, port } },
     ...{ hostPort: boundPort, startedAt: state.startedAt },
   };
 }

@@ -10,7 +10,8 @@ import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { criticalPath } from './critical-path.ts';
 import { launch, type Database } from './database.ts';
-import type { Plan } from './plan.ts';
+import { liveVolumes } from './golden.ts';
+import type { Plan, PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
 import type { Phases } from './phases.ts';
@@ -33,18 +34,19 @@ export interface Run {
 const freePorts = 3;
 
 /**
- * The database on the planned volumes, on the wanted port unless another one is given. Where any port will do, one that
- * was taken meanwhile is changed for another. Its callers time it.
+ * The database on these volumes, on the wanted port unless another one is given. Where any port will do, one that was
+ * taken meanwhile is changed for another. Its callers time it.
  */
 export async function serve(
   run: Run,
+  volumes: readonly PlannedVolume[],
   how: { readonly initialise: boolean },
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
   for (let tried = 1, port = hostPort; ; tried++, port = 0) {
     try {
-      return await launch(tools, plan, settings, who.owner, port, how, signal);
+      return await launch(tools, plan, settings, who.owner, volumes, port, how, signal);
     } catch (error) {
       const isTaken = error instanceof AppError && error.code === 'port-taken';
       if (settings.port !== 0 || !isTaken || tried === freePorts) throw error;
@@ -56,9 +58,14 @@ export async function serve(
 
 /**
  * Fills new volumes from the bundle, which is used up by it, and starts the database on them.
+ * @param how `golden`: they stay as they are, and it writes to clones of them
  * @throws `container-unhealthy` also for a server that holds nothing of what it should
  */
-export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Database> {
+export async function serveRestored(
+  run: Run,
+  bundle: Bundle<DatabaseManifest>,
+  how: { readonly golden: boolean },
+): Promise<Database> {
   const { tools, plan, settings, phases, signal } = run;
   const { reference } = plan.image;
   const upgrade = upgradeOf(bundle.manifest, plan.target);
@@ -70,7 +77,10 @@ export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>):
   );
   // A restored bundle is only a second copy on a disk that may be small.
   await rm(bundle.dir, { recursive: true });
-  const database = await phases.timed('ready', () => serve(run, { initialise: false }));
+  const database = await phases.timed('ready', async () => {
+    const volumes = how.golden ? await liveVolumes(run) : plan.volumes;
+    return serve(run, volumes, { initialise: false });
+  });
   await requireItems(run, database, bundle.manifest.engine.items);
   return database;
 }
@@ -139,7 +149,7 @@ export function warn({ tools }: Run, what: string, error: AppError): void {
 
 export function reportOf(
   { tools, settings, plan, who, phases }: Run,
-  { id, endpoint }: Database,
+  { id, endpoint, volumes }: Database,
   facts: Pick<StartReport, 'outcome' | 'missReason' | 'matchedKey' | 'snapshot' | 'save'>,
 ): StartReport {
   const url = plan.engine.url(endpoint);
@@ -155,7 +165,7 @@ export function reportOf(
     engine: plan.engine.id,
     image: settings.image,
     container: id,
-    volume: plan.volumes[0]?.volume ?? '',
+    volume: volumes[0]?.volume ?? '',
     endpoint,
     url,
     phases: phases.list(),

@@ -81,7 +81,7 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
   const { key } = run.plan;
   try {
     const snapshot = await reportSnapshot(bundle); // the bundle is used up by what follows
-    const database = await serveRestored(run, bundle);
+    const database = await serveRestored(run, bundle, { golden: true });
     await check(run, database);
     return reportOf(run, database, {
       outcome: 'hit',

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+
+import { secondsSince } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import { thisProcess } from '../process-identity.ts';
+import {
+  labelsFor,
+  makerLabel,
+  nameLabel,
+  nameLabels,
+  runLabel,
+  scopeLabel,
+  type Owner,
+} from '../runtime/labels.ts';
+import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
+import { isClone, resetClone } from './clones.ts';
+import type { Tools } from './context.ts';
+import { startAgain } from './go-on.ts';
+import { findStarted, notStarted } from './started.ts';
+import { readStarted, type StartedSource } from './started-source.ts';
+
+export interface ResetRequest extends Pick<Owner, 'scope' | 'name'> {
+  readonly waitTimeoutMs: number;
+}
+
+export interface ResetReport {
+  readonly name: string;
+  readonly container: string;
+  readonly volumes: readonly string[];
+  readonly seconds: number;
+}
+
+/**
+ * Puts a started database back to what it was when it was started: the same container, at the same host and port, with
+ * the data of its snapshot. Whoever is connected to it is cut off. When it resolves the database serves.
+ * @throws `container-missing`; `invalid-settings` for one that was started without; `name-taken` while another process
+ *   resets it; `container-unhealthy`. It may be called again after it failed, or was killed.
+ */
+export async function reset(
+  tools: Tools,
+  request: ResetRequest,
+  signal: AbortSignal,
+): Promise<ResetReport> {
+  const { runtime, clock } = tools;
+  const startMs = clock.monotonicMs();
+  const container = await findStarted(runtime, request, signal);
+  if (!container) throw await notStarted(runtime, request);
+  const note = await noteResetting(runtime, container, request);
+  try {
+    const volumes = await putBack(tools, container, request, signal);
+    const seconds = secondsSince(clock, startMs);
+    return { name: request.name, container: container.id, volumes, seconds };
+  } finally {
+    await runtime.removeVolume(note);
+  }
+}
+
+/**
+ * Does once more what was cut off. Undefined where there is no such database any more.
+ * @param note of a reset
+ */
+export async function resetAgain(
+  tools: Tools,
+  note: VolumeInfo,
+  waitTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { runtime } = tools;
+  const [scope = '', name = ''] = [note.labels[scopeLabel], note.labels[nameLabel]];
+  const container = await findStarted(runtime, { scope, name }, signal);
+  if (container) await putBack(tools, container, { scope, name, waitTimeoutMs }, signal);
+  await runtime.removeVolume(note.name);
+  return container && `reset the database ${name}, which had been cut off`;
+}
+
+/**
+ * What was written is thrown away: the server need not write down the rest of it.
+ * @returns the volumes
+ */
+async function putBack(
+  tools: Tools,
+  container: ContainerState,
+  { name, waitTimeoutMs }: ResetRequest,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { runtime } = tools;
+  const { id } = container;
+  const source = await readStarted(runtime, container, { name, key: '' }, signal);
+  requireClones(source);
+  const { volumes, image, engine, endpoint } = source;
+  signal.throwIfAborted();
+  if (container.paused) await runtime.unpauseContainer(id);
+  if (container.running) await runtime.stopContainer(id, 0);
+  // From here on the data is none until it is new: what fails or is killed is repeated, not undone.
+  await Promise.all(volumes.map((volume) => resetClone(tools, volume, image.id, signal)));
+  await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
+  return volumes.map(({ volume }) => volume);
+}
+
+function requireClones({ name, volumes }: StartedSource): void {
+  if (volumes.length > 0 && volumes.every(isClone)) return;
+  throw new AppError('invalid-settings', `${name} was started with "reset" set to "off"`, {
+    hint: 'Nothing is kept that it could be put back to: stop it and start it again',
+  });
+}
+
+/**
+ * Notes in the engine that this process is at it: a second one is refused, and when this one is killed, `recover` does it
+ * once more.
+ */
+async function noteResetting(
+  runtime: ContainerRuntime,
+  { labels }: ContainerState,
+  { scope, name }: Pick<Owner, 'scope' | 'name'>,
+): Promise<string> {
+  const hash = createHash('sha256').update(`${scope}\n${name}`).digest('hex');
+  const note = `snapvol-resetting-${name}-${hash.slice(0, 12)}`;
+  const owner = { run: labels[runLabel] ?? '', scope, name };
+  try {
+    await runtime.createVolume(note, {
+      ...labelsFor(owner, 'resetting'),
+      ...nameLabels(scope, name),
+      [makerLabel]: thisProcess(),
+    });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'volume-taken') throw error;
+    throw new AppError('name-taken', `the database ${name} is being reset by another process`, {
+      cause: error,
+      hint: 'Wait for it; when there is none any more, run "snapvol recover --force"',
+    });
+  }
+  return note;
+}
