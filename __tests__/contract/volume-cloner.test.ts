@@ -135,13 +135,6 @@ describe('a clone that cannot be made leaves nothing', () => {
       CloneUnavailable,
     );
   });
-
-  test('a golden volume that is an overlay on what is no folder', async () => {
-    before = await madeWith(bench.label);
-    await expect(cloners.overlay.create(targetOf({ golden: '../etc' }), signal)).rejects.toThrow(
-      /volume/,
-    );
-  });
 });
 
 test('a reset that was cut off can be repeated', async () => {

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+
+import { beforeAll, describe, expect, test } from '@jest/globals';
+
+import { exitCodes } from '../../src/cli/exit-codes.ts';
+import { runCli, useNames } from '../support/cli.ts';
+import { docker } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { checksum, query, seedScript } from '../support/postgres.ts';
+import { useScratch } from '../support/store-bundles.ts';
+
+const image = testImage('postgres:17');
+const newName = useNames('reset');
+const scratch = useScratch();
+
+interface Started {
+  readonly container: string;
+  readonly port: number;
+  readonly outcome: string;
+}
+
+async function start(name: string, ...more: string[]): Promise<Started> {
+  const args = ['start', name, '--image', image, '--port', '0', '--seed', seedScript, '--json'];
+  const { exitCode, stdout, stderr } = await runCli([...args, ...more]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
+  return JSON.parse(stdout) as Started; // of our own tool
+}
+
+async function reset(name: string): Promise<void> {
+  const { exitCode, stderr } = await runCli(['reset', name]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
+}
+
+/** Rows, tables, a new database, and a row that is lost with the server. */
+const mess = `insert into item select n, 'more' from generate_series(20001, 50000) n; delete from item where id < 100;
+create table other as select 1 as id; alter table item add column extra int default 7;`;
+
+const state = async (container: string): Promise<readonly string[]> => [
+  await checksum(container),
+  await query(container, "select string_agg(relname, ',' order by 1) from pg_stat_user_tables"),
+  await query(
+    container,
+    "select count(*) from information_schema.columns where table_name = 'item'",
+  ),
+];
+
+describe.each(['overlay', 'copy'])('reset by %s', (how) => {
+  let store: string;
+  beforeAll(async () => {
+    store = `file:${await scratch.folder('store')}`;
+  });
+
+  test.each(['miss', 'hit'])('puts the same database back, after a %s', async (outcome) => {
+    const name = newName();
+    const started = await start(name, '--store', store, '--reset', how);
+    const { container, port } = started;
+    expect(started.outcome).toBe(outcome);
+    const pristine = await state(container);
+    for (const end of ['exec', 'kill']) {
+      await query(container, mess);
+      expect(await state(container)).not.toEqual(pristine);
+      if (end === 'kill') await docker('kill', container);
+      await reset(name);
+      expect(await state(container)).toEqual(pristine);
+    }
+    expect(await docker('port', container)).toBe(`5432/tcp -> 127.0.0.1:${port}`);
+    // Nothing had to be recovered, as after a start.
+    expect(await docker('logs', '--tail', '20', container)).not.toMatch(/not properly shut down/);
+    await runCli(['stop', name]);
+  });
+});
+
+test('cuts off who is connected', async () => {
+  const name = newName();
+  const { container } = await start(
+    name,
+    '--save',
+    'false',
+    '--store',
+    `file:/nowhere/${randomUUID()}`,
+  );
+  const session = query(container, 'select pg_sleep(600)').catch((error: unknown) => String(error));
+  await reset(name);
+  expect(await session).toMatch(/./);
+  expect(await query(container, 'select count(*) from item')).toBe('20000');
+});
+
+test('is refused where nothing was kept, and leaves the database alone', async () => {
+  const name = newName();
+  const { container } = await start(
+    name,
+    '--save',
+    'false',
+    '--reset',
+    'off',
+    '--store',
+    'file:/nowhere',
+  );
+  await query(container, mess);
+  const before = await state(container);
+  const { exitCode, stderr } = await runCli(['reset', name]);
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: exitCodes['invalid-settings'],
+    stderr: expect.stringMatching(/was started with "reset" set to "off"/),
+  });
+  expect(await state(container)).toEqual(before);
+  expect(await runCli(['reset', newName()])).toMatchObject({
+    exitCode: exitCodes['container-missing'],
+  });
+});
