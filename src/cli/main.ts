@@ -10,7 +10,8 @@ import { readSurroundings } from './surroundings.ts';
 
 /**
  * Runs one command and resolves with the exit code. The only try/catch of the tool. SIGINT and SIGTERM cancel: what
- * the command made is removed first. A second one ends the process at once.
+ * the command made is removed first. A second one ends the process at once. They are heard until the process has ended:
+ * one that comes when all is done does not make it look as if it were not.
  */
 export async function main(argv: readonly string[]): Promise<number> {
   const controller = new AbortController();
@@ -44,7 +45,6 @@ export async function main(argv: readonly string[]): Promise<number> {
     return exitCodes[error.code];
   } finally {
     log.close();
-    process.off('SIGINT', cancel).off('SIGTERM', cancel);
   }
 }
 

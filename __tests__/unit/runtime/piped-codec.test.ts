@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { findZstd } from '../../../src/runtime/compression.ts';
 import { streaming, together } from '../../../src/runtime/parts.ts';
@@ -18,7 +18,6 @@ const content = randomBytes(4_000_000);
 let dir: string;
 let zstd: string;
 let zstdFile: Buffer;
-let output: number;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'snapvol-piped-codec-'));
@@ -32,14 +31,10 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
-beforeEach(() => {
-  output = openSync(join(dir, 'output'), 'w');
-});
-
 const compressing = (program = zstd) =>
   compressedFrom(openSync(join(dir, 'content'), 'r'), compression, program);
 
-const decompressing = () => decompressedTo(output, 'zstd', zstd);
+const decompressing = () => decompressedTo(openSync(join(dir, 'output'), 'w'), 'zstd', zstd);
 
 describe('when streams of ours fail, that is told, and not what zstd says of it', () => {
   test('while it compresses', async () => {
