@@ -22,6 +22,7 @@ export const commandNames = [
   'start',
   'stop',
   'reset',
+  'clone',
   'save',
   'restore',
   'recover',
@@ -45,7 +46,7 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'start a database: restored from its snapshot, else seeded and snapshotted',
     notes:
-      'Prints the URL on stdout, password included, and nothing else. NAME is how "stop" and "save" find the ' +
+      'Prints the URL on stdout, password included, and nothing else; with --clones theirs below it. NAME is how "stop" and "save" find the ' +
       "database again; without it, it is the engine's.",
     flags: [...inputFlags, identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
@@ -54,7 +55,7 @@ export const commands: readonly Command[] = [
   {
     name: 'stop',
     argument: { name: 'NAME', required: true },
-    about: 'remove a started database: its container and its volumes',
+    about: 'remove a started database and its clones: containers and volumes',
     notes: 'Snapshots stay, and so do volumes made by "restore".',
     flags: [],
     example: 'snapvol stop shop',
@@ -68,6 +69,19 @@ export const commands: readonly Command[] = [
       'serves again.',
     flags: flags('wait-timeout'),
     example: 'snapvol reset shop',
+  },
+  {
+    name: 'clone',
+    argument: { name: 'NAME', required: true },
+    about: 'start databases of their own from the same snapshot, one for each worker',
+    notes:
+      'Prints one URL a line. They are called NAME-1, NAME-2 and so on, each has its port and its data, and "reset" puts ' +
+      'one of them back. What was written to NAME since its start is not in them. "stop NAME" removes them as well.',
+    flags: [
+      { name: 'count', value: 'N', about: 'how many, up to 64 (1)' },
+      ...flags('wait-timeout'),
+    ],
+    example: 'snapvol clone shop --count 4',
   },
   {
     name: 'save',

@@ -97,6 +97,10 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
     value: 'HOW',
     about: 'what "reset" puts back: auto, overlay, reflink, copy or off (auto)',
   },
+  clones: {
+    value: 'N',
+    about: 'as many databases more, NAME-1 to NAME-N, from the same snapshot (0)',
+  },
 };
 
 export const storeFlags = ['store', 'store-timeout'] as const;

@@ -17,6 +17,7 @@ import {
 } from '../settings.ts';
 import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
+import { clone } from '../usecases/clone.ts';
 import { exportVolume } from '../usecases/export.ts';
 import { importArchive } from '../usecases/import.ts';
 import { recover, repair } from '../usecases/recover.ts';
@@ -48,7 +49,7 @@ import { pruneView } from './output-prune.ts';
 import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
 import type { CliSurroundings } from './surroundings.ts';
-import { readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
+import { readCount, readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
 
 /** Names that are given here are unique on this machine, for this tool. */
 const scope = 'cli';
@@ -81,6 +82,15 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
     return views.resetView(await reset(composed.tools, { scope, name, waitTimeoutMs }, signal));
+  },
+
+  async clone({ argument: name, values }, around, signal) {
+    const { waitTimeoutMs } = parseCopySettings(values, around);
+    const count = readCount(values);
+    const owner = { run: randomUUID(), name, scope };
+    await using composed = await composeTools(around, 'auto');
+    await repair(composed.tools, signal);
+    return views.cloneView(await clone(composed.tools, { owner, count, waitTimeoutMs }, signal));
   },
 
   async save(given, around, signal) {

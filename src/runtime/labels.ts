@@ -110,3 +110,8 @@ export const scopeLabel = `${prefix}scope`;
 /** On a clone: the volume that it is put back to, and how it was made. */
 export const goldenLabel = `${prefix}golden`;
 export const cloneMethodLabel = `${prefix}clone-method`;
+
+/** Finds all that belongs to the clones of a database. */
+export function cloneLabels(scope: string, name: string): Labels {
+  return { ...scopeLabels(scope), [`${prefix}clone-of`]: name };
+}

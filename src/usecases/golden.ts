@@ -1,16 +1,8 @@
 import { AppError } from '../errors.ts';
 import { CloneUnavailable } from '../runtime/volume-cloner.ts';
-import type { Settings } from '../settings.ts';
-import { cloneVolumes } from './clones.ts';
+import { cloneVolumes } from './volume-clones.ts';
 import type { PlannedVolume } from './plan.ts';
 import type { Run } from './run.ts';
-
-/**
- * Whether the volumes are kept as the snapshot has them. Only what was stopped cleanly can be: a copy of a running server is
- * not what its own volumes hold when it ends.
- */
-export const keepsGolden = ({ reset, quiesce }: Settings): boolean =>
-  reset !== 'off' && quiesce === 'stop';
 
 /**
  * What the database is to write to: clones of the planned volumes, which then are golden, or these themselves.
@@ -19,7 +11,7 @@ export const keepsGolden = ({ reset, quiesce }: Settings): boolean =>
 export async function liveVolumes(run: Run): Promise<readonly PlannedVolume[]> {
   const { tools, plan, settings, signal } = run;
   if (settings.reset === 'off') return plan.volumes;
-  const nameOf = (volume: string): string => `${volume}-live`;
+  const nameOf = ({ volume }: PlannedVolume): string => `${volume}-live`;
   try {
     const { id } = plan.image;
     return await cloneVolumes(tools, plan.volumes, nameOf, id, settings.reset, signal);

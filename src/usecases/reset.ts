@@ -13,7 +13,7 @@ import {
   type Owner,
 } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
-import { isClone, resetClone } from './clones.ts';
+import { isClone, resetClone } from './volume-clones.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { findStarted, notStarted } from './started.ts';
@@ -86,7 +86,7 @@ async function putBack(
   const { runtime } = tools;
   const { id } = container;
   const source = await readStarted(runtime, container, { name, key: '' }, signal);
-  requireClones(source);
+  requireGolden(source);
   const { volumes, image, engine, endpoint } = source;
   signal.throwIfAborted();
   if (container.paused) await runtime.unpauseContainer(id);
@@ -97,10 +97,11 @@ async function putBack(
   return volumes.map(({ volume }) => volume);
 }
 
-function requireClones({ name, volumes }: StartedSource): void {
+/** @throws `invalid-settings` for a database that has no golden volumes */
+export function requireGolden({ name, volumes }: StartedSource): void {
   if (volumes.length > 0 && volumes.every(isClone)) return;
   throw new AppError('invalid-settings', `${name} was started with "reset" set to "off"`, {
-    hint: 'Nothing is kept that it could be put back to: stop it and start it again',
+    hint: 'Nothing is kept that it could be put back to, or cloned from: stop it and start it again',
   });
 }
 

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 
 import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
-import { runLabels } from '../runtime/labels.ts';
+import { engineLabel, labelsFor, recordLabel, runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
@@ -15,6 +15,7 @@ import type { Plan, PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
 import type { Phases } from './phases.ts';
+import { encodeRecord } from './record.ts';
 import type { StartReport } from './report.ts';
 import { savingsOf } from './savings.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
@@ -30,12 +31,9 @@ export interface Run {
   readonly signal: AbortSignal;
 }
 
-/** A free port may be taken by somebody else before it is used: how many are tried. */
-const freePorts = 3;
-
 /**
- * The database on these volumes, on the wanted port unless another one is given. Where any port will do, one that was
- * taken meanwhile is changed for another. Its callers time it.
+ * The database on these volumes, on the wanted port unless another one is given. Its callers time it.
+ * @param how `initialise`: the volumes are empty, init files are wanted
  */
 export async function serve(
   run: Run,
@@ -44,16 +42,31 @@ export async function serve(
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
-  for (let tried = 1, port = hostPort; ; tried++, port = 0) {
-    try {
-      return await launch(tools, plan, settings, who.owner, volumes, port, how, signal);
-    } catch (error) {
-      const isTaken = error instanceof AppError && error.code === 'port-taken';
-      if (settings.port !== 0 || !isTaken || tried === freePorts) throw error;
-      tools.log.info(`${error.message}: another one is tried`);
-      await tools.runtime.removeContainer(plan.containerName);
-    }
-  }
+  const { engine, credentials, containerPort } = plan;
+  const { network, port, memoryBytes, shmBytes, waitTimeoutMs } = settings;
+  const isPublished = network === undefined || port !== undefined;
+  const wanted = {
+    ...{ engine, credentials, volumes, containerPort, waitTimeoutMs },
+    spec: {
+      name: plan.containerName,
+      image: plan.image.reference,
+      labels: {
+        ...labelsFor(who.owner, 'database'),
+        [engineLabel]: engine.id,
+        [recordLabel]: encodeRecord(plan, settings, isPublished),
+      },
+      env: plan.containerEnv,
+      ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
+      ...(plan.args.length > 0 && { command: plan.args }),
+      ...(network !== undefined && { network }),
+      ...(memoryBytes !== undefined && { memoryBytes }),
+      ...(shmBytes !== undefined && { shmBytes }),
+    },
+    hostPort: isPublished ? hostPort : undefined,
+    anyPort: port === 0,
+    initFiles: how.initialise ? plan.initFiles : [],
+  };
+  return launch(tools, wanted, signal);
 }
 
 /**
@@ -154,8 +167,7 @@ export function reportOf(
 ): StartReport {
   const url = plan.engine.url(endpoint);
   if (endpoint.password !== plan.engine.defaults.password) tools.log.mask(url);
-  const seconds = phases.seconds();
-  const path = criticalPath(phases.list(), seconds.total);
+  const times = timesOf(phases);
   return {
     ...facts,
     key: plan.key,
@@ -168,10 +180,20 @@ export function reportOf(
     volume: volumes[0]?.volume ?? '',
     endpoint,
     url,
+    clones: [],
+    ...times,
+    savings:
+      facts.outcome === 'hit' && facts.snapshot
+        ? savingsOf(facts.snapshot, times.criticalPath)
+        : undefined,
+  };
+}
+
+export function timesOf(phases: Phases): Pick<StartReport, 'phases' | 'seconds' | 'criticalPath'> {
+  const seconds = phases.seconds();
+  return {
     phases: phases.list(),
     seconds,
-    criticalPath: path,
-    savings:
-      facts.outcome === 'hit' && facts.snapshot ? savingsOf(facts.snapshot, path) : undefined,
+    criticalPath: criticalPath(phases.list(), seconds.total),
   };
 }

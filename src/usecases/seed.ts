@@ -1,11 +1,12 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
+import { keepsGolden } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { StoreTools } from './context.ts';
 import type { Database } from './database.ts';
-import { keepsGolden, liveVolumes } from './golden.ts';
+import { liveVolumes } from './golden.ts';
 import { whileQuiesced, type Quiesced } from './quiesce.ts';
 import { removeMade } from './remove.ts';
 import { reportSnapshot, type SaveOutcome, type StartReport } from './report.ts';

@@ -3,11 +3,12 @@ import { volumeNameLabel } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { credentialsIn, parseSettings } from '../settings.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
-import { readRecord } from './record.ts';
+import { readRecord, type DatabaseRecord } from './record.ts';
 import type { SnapshotSource } from './take.ts';
 
-/** A snapshot's source, and where the database is reached. */
+/** A snapshot's source, and how the database was made and is reached. */
 export interface StartedSource extends SnapshotSource {
+  readonly record: DatabaseRecord;
   readonly endpoint: Endpoint;
 }
 
@@ -38,9 +39,10 @@ export async function readStarted(
     key,
     keyParts: dataParts(engine.id, image, record.credentials, dataPath, extraVolumes),
     target: { credentials: record.credentials },
+    record,
     endpoint: {
       ...{ user, database, password: credentialsIn(engine, container.env, []).password },
-      ...(record.inNetwork || container.hostPort === undefined
+      ...(record.network !== undefined || container.hostPort === undefined
         ? { host: container.name, port: engine.port(image) }
         : { host: (await runtime.info()).host, port: container.hostPort }),
     },

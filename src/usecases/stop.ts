@@ -1,13 +1,19 @@
 import { AppError } from '../errors.ts';
 import { stateOf } from '../process-identity.ts';
-import { makerLabel, nameLabels, purposeLabels, type Owner } from '../runtime/labels.ts';
+import {
+  cloneLabels,
+  makerLabel,
+  nameLabels,
+  purposeLabels,
+  type Owner,
+} from '../runtime/labels.ts';
 import type { Tools } from './context.ts';
 import { removeLabelled, type Removed } from './remove.ts';
 import { notStarted } from './started.ts';
 
 /**
- * Removes a database that was started under this name: its container and its volumes, with all that is in them, found
- * by their labels. Snapshots stay, and so do volumes made by `restore`: those carry no name.
+ * Removes a database that was started under this name, and its clones: containers and volumes, with all that is in them,
+ * found by their labels. Snapshots stay, and so do volumes made by `restore`: those carry no name.
  * @throws `container-missing` when there is nothing of this name; `name-taken` while another process starts it
  */
 export async function stop(
@@ -21,7 +27,13 @@ export async function stop(
       hint: 'Stop that one (Ctrl-C): it removes what it has made',
     });
   }
-  const removed = await removeLabelled(runtime, labels);
+  // First: they may be mounted over its volumes.
+  const clones = await removeLabelled(runtime, cloneLabels(owner.scope, owner.name));
+  const own = await removeLabelled(runtime, labels);
+  const removed = {
+    containers: [...clones.containers, ...own.containers],
+    volumes: [...clones.volumes, ...own.volumes],
+  };
   if (removed.containers.length + removed.volumes.length > 0) return removed;
   throw await notStarted(runtime, owner);
 }

@@ -20,7 +20,7 @@ export type CloneChoice = CloneMethod | 'auto';
 export async function cloneVolumes(
   tools: Tools,
   volumes: readonly PlannedVolume[],
-  nameOf: (volume: string) => string,
+  nameOf: (golden: PlannedVolume) => string,
   image: string,
   choice: CloneChoice,
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function cloneVolumes(
   const made = await Promise.allSettled(
     volumes.map(async (planned): Promise<PlannedVolume> => {
       const { volume: golden, labels } = planned;
-      const target = { golden, clone: nameOf(golden), image, labels };
+      const target = { golden, clone: nameOf(planned), image, labels };
       return { ...planned, ...(await cloneVolume(tools, target, choice, signal)) };
     }),
   );
