@@ -109,7 +109,7 @@ async function cloneOne(
       signal,
     ),
     spec: {
-      ...{ name: base, image: image.id, env: origin.env, entrypoint: origin.command },
+      ...{ name: base, image: image.id, env: withoutHost(origin.env), entrypoint: origin.command },
       labels: {
         ...labelsFor(owner, 'database'),
         ...ofClone,
@@ -128,6 +128,11 @@ async function cloneOne(
   if (endpoint.password !== engine.defaults.password) tools.log.mask(url);
   tools.log.info(`${owner.name} serves at ${database.endpoint.host}:${database.endpoint.port}`);
   return { name: owner.name, container: database.id, endpoint: database.endpoint, url };
+}
+
+/** Podman tells each container its own name in its environment. */
+function withoutHost(env: ContainerState['env']): ContainerState['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'HOSTNAME'));
 }
 
 /** Made in the way that has worked for the database itself. */
