@@ -72,24 +72,28 @@ describe('overlay', () => {
     expect(await treeOf(target.clone)).toEqual(goldenTree);
   });
 
-  test('the golden volume is the same after 50 resets, whatever root has done in the clone', async () => {
+  test('the golden volume is the same after 50 resets, whatever root has done in its clones', async () => {
     const { golden, goldenSum, runtime, sumOf, targetOf, volumes } = bench();
-    const target = targetOf();
     const cloner = createOverlayCloner(runtime);
-    await cloner.create(target, signal);
+    const seen: string[] = [];
+    const cycles = Array.from({ length: 5 }, async () => {
+      const target = targetOf();
+      await cloner.create(target, signal);
+      // As a database: one container, that is ended and started again.
+      const id = await docker(
+        ...['create', '--label', volumes.label, '--network', 'none', '--user', '0:0'],
+        ...['--volume', `${target.clone}:/clone:nocopy`, '--workdir', '/clone'],
+        ...['--env', 'LC_ALL=C', '--entrypoint', 'bash', target.image],
+        ...['-euc', `${sum}\n${outOfReach}\n${havoc}`],
+      );
+      for (let cycle = 1; cycle <= 10; cycle += 1) {
+        seen.push(await docker('start', '--attach', id));
+        await cloner.reset(target, signal);
+      }
+    });
+    await Promise.all(cycles);
     const expected = (await volumes.run(golden, sum)).toString().trim();
-    // As a database: one container, that is ended and started again.
-    const id = await docker(
-      ...['create', '--label', volumes.label, '--network', 'none', '--user', '0:0'],
-      ...['--volume', `${target.clone}:/clone:nocopy`, '--workdir', '/clone', '--env', 'LC_ALL=C'],
-      ...['--entrypoint', 'bash', target.image, '-euc', `${sum}\n${outOfReach}\n${havoc}`],
-    );
-    const seen = new Set<string>();
-    for (let cycle = 1; cycle <= 50; cycle += 1) {
-      seen.add(await docker('start', '--attach', id));
-      await cloner.reset(target, signal);
-    }
-    expect([...seen]).toEqual([expected]);
+    expect(seen).toEqual(Array(50).fill(expected));
     expect(await sumOf(golden)).toBe(goldenSum);
   });
 });
@@ -97,8 +101,8 @@ describe('overlay', () => {
 /** Of all that a copy of the files has, too: the last change of an inode is its own. */
 const sum = `tar --create --sort=name --format=posix --pax-option=delete=atime,delete=ctime . | sha256sum`;
 
-/** The golden volume is in no folder of the container, and the view of it cannot be made another one. */
+/** The golden volume is in no folder of the container. */
 const outOfReach = `
 lower=$(sed -n 's|^overlay /clone .*lowerdir=\\([^,]*\\).*|\\1|p' /proc/mounts)
-[ -n "$lower" ] && [ ! -e "$lower" ]
-if mount -o remount,lowerdir=/tmp /clone 2>/dev/null || umount /clone 2>/dev/null; then exit 1; fi`;
+[ -n "$lower" ]
+[ ! -e "$lower" ]`;

@@ -16,14 +16,14 @@ export interface CloneBench {
   readonly goldenTree: Tree;
   readonly goldenSum: string;
   /** Of all bytes and all that stat knows of a file, but when it was read. */
-  sumOf(volume: string): Promise<string>;
+  readonly sumOf: (volume: string) => Promise<string>;
   /** Of a clone with a new name. */
-  targetOf(wanted?: Partial<CloneTarget>): CloneTarget;
-  treeOf(volume: string): Promise<Tree>;
+  readonly targetOf: (wanted?: Partial<CloneTarget>) => CloneTarget;
+  readonly treeOf: (volume: string) => Promise<Tree>;
   /** Runs a bash script as root in a clone, and tells what it holds then. */
-  changed(volume: string, script: string): Promise<Tree>;
+  readonly changed: (volume: string, script: string) => Promise<Tree>;
   /** Overlays are there while a container has them mounted. */
-  whileMounted<T>(volumes: readonly string[], work: () => Promise<T>): Promise<T>;
+  readonly whileMounted: <T>(volumes: readonly string[], work: () => Promise<T>) => Promise<T>;
 }
 
 /** What a database may do to its files, and what it never would. */
