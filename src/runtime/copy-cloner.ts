@@ -21,7 +21,9 @@ const isGnu = `case "$(cp --version 2>&1)" in *'GNU coreutils'*) true ;; *) fals
 
 /** In the volume, which is new. `fill` clears it. */
 const probe = `
-for tool in cp df du find ln mkdir rm stat tail touch; do command -v "$tool" >/dev/null || exit ${lacking}; done
+tools='cp df du ln mkdir rm tail'
+${isGnu} || tools="$tools find stat touch"
+for tool in $tools; do command -v "$tool" >/dev/null || exit ${lacking}; done
 mkdir /clone/probe
 cd /clone/probe
 echo probe >file
@@ -47,7 +49,7 @@ done
 cd /golden
 if ${isGnu}; then exec cp --archive --reflink="$REFLINK" . /clone/; fi
 cp -a . /clone/
-find . -type l -exec sh -euc 'touch -h -d "@$(stat -c %Y "$1")" "/clone/$1"' sh {} ';'`;
+find . -type l -exec sh -euc 'for link; do touch -h -d "@$(stat -c %Y "$link")" "/clone/$link"; done' sh {} +`;
 
 /**
  * Copies the volume in a helper container of the database's own image; with `reflink` by sharing blocks, where the disk
