@@ -75,7 +75,7 @@ async function startCloneBench(): Promise<CloneBench> {
       try {
         return await work();
       } finally {
-        await docker('rm', '--force', id);
+        await docker('rm', '--force', '--volumes', id);
       }
     },
   };
