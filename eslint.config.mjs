@@ -178,7 +178,7 @@ export default defineConfig(
   globalIgnores(['dist/', 'lib/', '.work/', 'coverage/', 'node_modules/']),
   js.configs.recommended,
   {
-    files: ['**/*.mjs'],
+    files: ['**/*.{cjs,mjs}'],
     languageOptions: {
       globals: Object.fromEntries(
         [
