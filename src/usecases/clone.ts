@@ -3,10 +3,12 @@ import { AppError, toAppError } from '../errors.ts';
 import {
   cloneLabels,
   cloneMethodLabel,
+  cloneRunLabels,
   engineLabel,
   goldenLabel,
   labelsFor,
   recordLabel,
+  runLabel,
   runLabels,
   volumeNameLabel,
   type Owner,
@@ -98,7 +100,10 @@ async function cloneOne(
   const { engine, image, record, endpoint } = source;
   const { network, isPublished, memoryBytes, shmBytes } = record;
   const base = `snapvol-${owner.name}-${owner.run.slice(0, 8)}`;
-  const ofClone = cloneLabels(owner.scope, source.name);
+  const ofClone = {
+    ...cloneLabels(owner.scope, source.name),
+    ...cloneRunLabels(origin.labels[runLabel] ?? ''),
+  };
   const wanted = {
     ...{ engine, credentials: endpoint, waitTimeoutMs, initFiles: [], anyPort: true },
     volumes: await volumesFor(
