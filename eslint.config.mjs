@@ -120,7 +120,7 @@ const layers = [
     files: ['src/bundle.ts'],
     may: [
       'index.ts',
-      'action/(entry|save|restore|upload).ts',
+      'action/(entry|save|restore|reset|upload).ts',
       'cli/main.ts',
       'runtime/tar-sieve-program.ts',
     ],
