@@ -10,7 +10,7 @@ const { postgres18, mariadb118, mysql97, redis7aof, valkey8, clickhouse, etcd } 
 const newName = useNames('engine-reset');
 
 interface Started extends Serving {
-  readonly clones: readonly [{ readonly name: string; readonly container: string; port: number }];
+  readonly clones: readonly [Pick<Serving, 'container' | 'host' | 'port'>];
 }
 
 async function snapvol(...args: string[]): Promise<string> {
