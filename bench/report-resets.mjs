@@ -12,13 +12,21 @@ export function describeResets({ sizes, clones }) {
   ]);
   return [
     ...['', `## Back to a database that was not written to: ${titlesOf(sizes)}`, ''],
+    ...['Caches are left as they are.', ''],
     ...table(
       ['', ...head],
       sizes[0].rows.map(({ title }, at) => [title, ...sizes.flatMap((size) => cells(size, at))]),
     ),
-    ...['', `## Clones of the larger one`, ''],
+    ...['', '## Clones of the larger one', ''],
     ...table(
-      ['clones', 'median s', 'min–max s', 'times the first', 'disk of one', 'after "select 1"'],
+      [
+        'clones',
+        'median s',
+        'min–max s',
+        'times the first',
+        'disk of one, at most',
+        'after "select 1"',
+      ],
       clones.map(({ count, seconds, untouchedBytes, connectedBytes }) => [
         ...[
           count,

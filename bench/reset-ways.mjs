@@ -24,7 +24,7 @@ const template = (more) =>
 /**
  * Ways from a database that was written to back to one that was not, as bash scripts. They find in their environment: a
  * database NAME on an overlay with its CONTAINER; COPY, on a copy, with COPIED; and AGAIN, with no golden volume. `prepare`
- * is not measured; `gone` prints how many tables are left that should not be there.
+ * is not measured; `gone` names the container that must have nothing left of what was written.
  */
 export const resetWays = [
   {

@@ -3,24 +3,21 @@ import { countMess, resetWays } from './reset-ways.mjs';
 
 const cloneCounts = [1, 8];
 
-/** Of a database after its reset; a statement's time, and what the layer holds then. */
+/** Statements to a database that has just been reset, in this order. */
+const count = 'select count(*) from pgbench_accounts';
+const update = 'update pgbench_accounts set abalance = 1 where aid =';
 const uses = [
   { title: 'select 1', sql: 'select 1' },
-  { title: 'select count(*), first', sql: 'select count(*) from pgbench_accounts' },
-  { title: 'select count(*), second', sql: 'select count(*) from pgbench_accounts' },
-  {
-    title: 'update of a row, first',
-    sql: 'update pgbench_accounts set abalance = 1 where aid = 1',
-  },
-  {
-    title: 'update of a row, second',
-    sql: 'update pgbench_accounts set abalance = 1 where aid = 50000',
-  },
+  { title: 'select count(*), first', sql: count },
+  { title: 'select count(*), second', sql: count },
+  { title: 'update of a row, first', sql: `${update} 1` },
+  { title: 'update of a row, second', sql: `${update} 50000` },
 ];
 
 /**
  * Resets and clones of a small and a large database, and what their first use costs, beside the other ways to a database
- * that was not written to. Both sizes are there all the time, and take turns.
+ * that was not written to. Both sizes are there all the time, and take turns. What is in memory stays there, as between
+ * two suites of tests.
  */
 export async function measureResets(world, scale, { pairs, say }) {
   await using databases = openDatabases(world);
@@ -33,7 +30,10 @@ export async function measureResets(world, scale, { pairs, say }) {
     sizes.push(await openSize(world, databases, size, ofSize));
   }
   const large = sizes.at(-1);
-  const clones = cloneCounts.map((count) => ({ count, seconds: [] }));
+  const synced = () => world.run('sync');
+  const clones = cloneCounts.map((count) => ({
+    ...{ count, seconds: [], untouchedBytes: 0, connectedBytes: 0 },
+  }));
 
   for (let round = 0; round < pairs; round += 1) {
     const turn = round % resetWays.length;
@@ -49,7 +49,7 @@ export async function measureResets(world, scale, { pairs, say }) {
 
   async function measureWay({ env, title, rows }, { name, prepare, script, gone }, round) {
     if (prepare) await databases.run(prepare, env);
-    await world.settle();
+    await synced();
     const { seconds } = await databases.run(script, env);
     say(`${title} ${name} ${round}: ${seconds.toFixed(2)} s`);
     rows.find(({ way }) => way === name).seconds.push(seconds);
@@ -60,7 +60,7 @@ export async function measureResets(world, scale, { pairs, say }) {
 
   async function measureClones(row) {
     const { NAME } = large.env;
-    await world.settle();
+    await synced();
     const { seconds, out } = await databases.run(
       `"$NODE" dist/cli.js clone "$NAME" --count "$COUNT" --json --quiet`,
       { NAME, COUNT: row.count },
@@ -69,16 +69,16 @@ export async function measureResets(world, scale, { pairs, say }) {
     say(`${row.count} clones: ${seconds.toFixed(2)} s`);
     const { clones: made } = JSON.parse(out);
     const [{ name, container }] = made;
-    row.untouchedBytes = await databases.layerBytes(name);
+    row.untouchedBytes = Math.max(row.untouchedBytes, await databases.layerBytes(name));
     await databases.psql(container, 'select 1');
-    row.connectedBytes = await databases.layerBytes(name);
+    row.connectedBytes = Math.max(row.connectedBytes, await databases.layerBytes(name));
     for (const each of made) await databases.stop(each.name);
   }
 
   async function measureUses({ env, uses: ofSize }) {
     for (const { way, name, container, rows, bytes } of ofSize) {
       await databases.run('"$NODE" dist/cli.js reset "$NAME" --quiet', { NAME: env[name] });
-      await world.settle();
+      await synced();
       for (const [at, { sql }] of uses.entries()) {
         const [seconds] = await databases.times(env[container], sql);
         rows[at].seconds.push(seconds);
@@ -91,12 +91,13 @@ export async function measureResets(world, scale, { pairs, say }) {
 /** The three databases of one size, and empty rows for what is measured with them. */
 async function openSize(world, databases, size, scale) {
   const [NAME, COPY, AGAIN] = ['', '-copy', '-again'].map((kind) => `${world.id}-${size}${kind}`);
+  // It seeds, so that the others are restored from its snapshot.
+  await databases.start(AGAIN, { scale, reset: 'off' });
   const CONTAINER = await databases.start(NAME, { scale, reset: 'overlay' });
   const COPIED = await databases.start(COPY, { scale, reset: 'copy' });
-  await databases.start(AGAIN, { scale, reset: 'off' });
   const { out } = await databases.run(
-    `docker exec "$COPIED" sh -c 'du -s -B1 "$PGDATA"' | cut -f1`,
-    { COPIED },
+    `docker exec "$CONTAINER" sh -c 'du -s -B1 "$PGDATA"' | cut -f1`,
+    { CONTAINER },
   );
   const rowsOf = () => uses.map(({ title }) => ({ title, seconds: [] }));
   return {
