@@ -207,9 +207,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   } as const;
 
   if (settings.clones > 0 && !keepsGolden(settings)) {
-    problems.push(
-      'clones: they are made of what is kept for "reset", which needs "quiesce" stop, and "reset" not off',
-    );
+    problems.push('clones: they need "quiesce" to be "stop", and "reset" not to be "off"');
   }
   if (!engine || problems.length > 0) throw invalidSettings(problems);
   const engineInputs = Object.fromEntries(

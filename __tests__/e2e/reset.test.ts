@@ -101,7 +101,7 @@ test('is refused where nothing was kept, and leaves the database alone', async (
   const { exitCode, stderr } = await runCli(['reset', name]);
   expect({ exitCode, stderr }).toEqual({
     exitCode: exitCodes['invalid-settings'],
-    stderr: expect.stringMatching(/was started with "reset" set to "off"/),
+    stderr: expect.stringMatching(/nothing is kept that .* could be put back to/),
   });
   expect(await state(container)).toEqual(before);
   expect(await runCli(['reset', newName()])).toMatchObject({

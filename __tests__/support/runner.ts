@@ -18,7 +18,7 @@ import { createInterface } from 'node:readline';
 
 import { parse } from 'yaml';
 
-import { jobScope } from '../../src/action/job.ts';
+import { jobScope } from '../../src/job-scope.ts';
 import type { InputName } from '../../src/settings.ts';
 import { madeWith, removeMadeWith, type Made } from './docker-cli.ts';
 import { parseValues, StepLog } from './runner-commands.ts';

@@ -21,6 +21,7 @@ export function setOutputs(report: StartReport): void {
     'restore-seconds': report.seconds.restore,
     'seed-seconds': report.seconds.seed,
     urls: JSON.stringify(report.clones.map(({ url }) => url)),
+    'port-1': undefined,
     ...Object.fromEntries(
       report.clones.map(({ endpoint }, at) => [`port-${at + 1}`, endpoint.port]),
     ),

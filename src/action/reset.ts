@@ -6,7 +6,7 @@ import { parseCopySettings } from '../settings.ts';
 import { repair } from '../usecases/recover.ts';
 import { reset } from '../usecases/reset.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope } from './job.ts';
+import { jobScope } from '../job-scope.ts';
 import { info } from './log.ts';
 import { phase, settingsContext, surroundings } from './phase.ts';
 

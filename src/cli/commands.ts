@@ -46,8 +46,8 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'start a database: restored from its snapshot, else seeded and snapshotted',
     notes:
-      'Prints the URL on stdout, password included, and nothing else; with --clones theirs below it. NAME is how "stop" and "save" find the ' +
-      "database again; without it, it is the engine's.",
+      'Prints the URL on stdout, password included, and nothing else; with --clones also theirs, one a line. NAME is how ' +
+      '"stop", "save", "reset" and "clone" find the database again; without it, it is the engine\'s.',
     flags: [...inputFlags, identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
     --key-files 'db/**' --seed 'psql -f db/schema.sql -f db/rows.sql'`,
@@ -65,18 +65,19 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: true },
     about: 'put a started database back to its snapshot, at the same address',
     notes:
-      'Whoever is connected is cut off, and all that was written since the start is gone. It returns when the database ' +
-      'serves again.',
+      'Its data is again what it was when "start" was done: all that was written since is gone, and whoever is connected ' +
+      'is cut off. Host, port and login stay. It returns when the database serves again. NAME may be a clone, as shop-2.',
     flags: flags('wait-timeout'),
     example: 'snapvol reset shop',
   },
   {
     name: 'clone',
     argument: { name: 'NAME', required: true },
-    about: 'start databases of their own from the same snapshot, one for each worker',
+    about: 'start more databases from the snapshot of a started one, e.g. for parallel tests',
     notes:
-      'Prints one URL a line. They are called NAME-1, NAME-2 and so on, each has its port and its data, and "reset" puts ' +
-      'one of them back. What was written to NAME since its start is not in them. "stop NAME" removes them as well.',
+      'They are called NAME-1, NAME-2 and so on, each with a server, a port and data of its own. They hold what NAME held ' +
+      'when "start" was done, not what was written to it since. Prints their URLs, one a line. "reset NAME-1" puts one ' +
+      'back, "stop NAME-1" removes it, "stop NAME" removes all.',
     flags: [
       { name: 'count', value: 'N', about: 'how many, up to 64 (1)' },
       ...flags('wait-timeout'),

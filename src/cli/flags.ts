@@ -95,11 +95,11 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
   reset: {
     value: 'HOW',
-    about: 'what "reset" puts back: auto, overlay, reflink, copy or off (auto)',
+    about: 'how "reset" and clones are made possible: auto, overlay, reflink, copy, or off (auto)',
   },
   clones: {
     value: 'N',
-    about: 'as many databases more, NAME-1 to NAME-N, from the same snapshot (0)',
+    about: 'how many more databases to start from the same snapshot, NAME-1 to NAME-N (0)',
   },
 };
 

@@ -51,16 +51,13 @@ import * as views from './output.ts';
 import type { CliSurroundings } from './surroundings.ts';
 import { readCount, readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
 
-/** Names that are given here are unique on this machine, for this tool. */
-const scope = 'cli';
-
 type Run = (given: Given, around: CliSurroundings, signal: AbortSignal) => Promise<views.View>;
 
 /** One use case a command: read the flags, compose the tools, show the report. */
 export const runs: Readonly<Record<CommandName, Run>> = {
   async start(given, around, signal) {
     const settings = parseSettings({ ...inputsOf(given), ...nameOf(given) }, around);
-    const owner = { run: randomUUID(), name: settings.name, scope };
+    const owner = { run: randomUUID(), name: settings.name, scope: around.scope };
     const who = {
       ...{ owner, uniqueName: true, provenance: from('start') },
       ...{ cwd: around.cwd, untrusted: undefined },
@@ -74,20 +71,22 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   async stop({ argument: name }, around, signal) {
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
-    return views.stopView(name, await stop(composed.tools, { scope, name }));
+    return views.stopView(name, await stop(composed.tools, { scope: around.scope, name }));
   },
 
   async reset({ argument: name, values }, around, signal) {
     const { waitTimeoutMs } = parseCopySettings(values, around);
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
-    return views.resetView(await reset(composed.tools, { scope, name, waitTimeoutMs }, signal));
+    return views.resetView(
+      await reset(composed.tools, { scope: around.scope, name, waitTimeoutMs }, signal),
+    );
   },
 
   async clone({ argument: name, values }, around, signal) {
     const { waitTimeoutMs } = parseCopySettings(values, around);
     const count = readCount(values);
-    const owner = { run: randomUUID(), name, scope };
+    const owner = { run: randomUUID(), name, scope: around.scope };
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
     return views.cloneView(await clone(composed.tools, { owner, count, waitTimeoutMs }, signal));
@@ -104,7 +103,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     const request = { ...wanted, key, provenance: from('save') };
     return hasSources(settings)
       ? views.saveVolumesView(await saveVolumes(composed.tools, request, signal))
-      : views.saveView(await save(composed.tools, { ...request, scope }, signal));
+      : views.saveView(await save(composed.tools, { ...request, scope: around.scope }, signal));
   },
 
   async restore(given, around, signal) {
@@ -113,7 +112,9 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     await using composed = await composeRepaired(around, copy, store, signal);
     const { tools } = composed;
     const found = await findSnapshot(tools.store, given.argument, signal);
-    return views.restoreView(await restore(tools, found, { ...settings, scope }, signal));
+    return views.restoreView(
+      await restore(tools, found, { ...settings, scope: around.scope }, signal),
+    );
   },
 
   async recover({ values }, around, signal) {

@@ -4,30 +4,52 @@ import { copyLabels, helperName } from './labels.ts';
 import type { ContainerRuntime, Mount } from './runtime.ts';
 import { CloneUnavailable, type CloneTarget, type VolumeCloner } from './volume-cloner.ts';
 
-/** What a helper ends with where its image has not what is needed. */
-const lacking = 3;
-/** And where the file system cannot share blocks. */
-const notShared = 4;
+/** What a helper ends with where there is no way. */
+const [lacking, notGnu, notShared, noRoom] = [3, 4, 5, 6];
+
+const reasons: Readonly<Record<number, string>> = {
+  [lacking]: 'the image has not the programs to copy files with all their names',
+  [notGnu]: 'the image has no GNU cp',
+  [notShared]: 'the disk of the volumes cannot share blocks of files',
+  [noRoom]: 'the disk of the volumes has no room for a copy',
+};
 
 /** Root inside, but only over files. */
 const capabilities = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'MKNOD'];
 
-/** Only GNU cp keeps all there is. Whether blocks can be shared is tried with a file of one. */
+const isGnu = `case "$(cp --version 2>&1)" in *'GNU coreutils'*) true ;; *) false ;; esac`;
+
+/** In the volume, which is new. `fill` clears it. */
 const probe = `
-case "$(cp --version 2>&1)" in *'GNU coreutils'*) ;; *) exit ${lacking} ;; esac
+tools='cp df du ln mkdir rm tail'
+${isGnu} || tools="$tools find stat touch"
+for tool in $tools; do command -v "$tool" >/dev/null || exit ${lacking}; done
+mkdir /clone/probe
+cd /clone/probe
+echo probe >file
+ln file link
 if [ "$REFLINK" = always ]; then
-  echo probe >/clone/.snapvol-probe
-  cp --reflink=always /clone/.snapvol-probe /clone/.snapvol-probe-2 2>/dev/null || status=${notShared}
-  rm -f /clone/.snapvol-probe /clone/.snapvol-probe-2
-  [ -z "\${status-}" ] || exit "$status"
+  ${isGnu} || exit ${notGnu}
+  cp --reflink=always file shared 2>/dev/null || exit ${notShared}
+else
+  cp -a . /clone/copy || exit ${lacking}
+  [ /clone/copy/file -ef /clone/copy/link ] || exit ${lacking}
+  set -- $(du -sk /golden)
+  neededKb=$1
+  set -- $(df -Pk /clone | tail -n 1)
+  [ "$neededKb" -le "$4" ] || exit ${noRoom}
 fi`;
 
+/** What is no GNU cp, as that of busybox, gives symlinks the time when they were made. */
 const fill = `
 cd /clone
 for name in ..?* .[!.]* *; do
   if [ -e "$name" ] || [ -L "$name" ]; then rm -rf -- "./$name"; fi
 done
-exec cp --archive --reflink="$REFLINK" /golden/. /clone/`;
+cd /golden
+if ${isGnu}; then exec cp --archive --reflink="$REFLINK" . /clone/; fi
+cp -a . /clone/
+find . -type l -exec sh -euc 'for link; do touch -h -d "@$(stat -c %Y "$link")" "/clone/$link"; done' sh {} +`;
 
 /**
  * Copies the volume in a helper container of the database's own image; with `reflink` by sharing blocks, where the disk
@@ -51,9 +73,8 @@ export function createCopyCloner(
       await start(runtime, id, image);
       const exitCode = await runtime.waitForExit(id, signal);
       if (exitCode === 0) return;
-      if (exitCode === lacking) throw new CloneUnavailable(`the image ${image} has no GNU cp`);
-      if (exitCode === notShared)
-        throw new CloneUnavailable('the disk of the volumes cannot share blocks of files');
+      const reason = reasons[exitCode];
+      if (reason !== undefined) throw new CloneUnavailable(reason);
       throw new AppError('copy-failed', `could not copy the volume ${golden} to ${clone}`, {
         hint: 'Look at what the helper container said, printed with this error',
         details: await runtime.logs(id, 20),

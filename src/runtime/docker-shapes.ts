@@ -48,6 +48,14 @@ export function labelFilter(labels: Labels): string {
   });
 }
 
+/**
+ * Whether something has all of `wanted`. The engine has been asked for that; Podman 4 answers with what has any of them.
+ */
+export const carries =
+  (wanted: Labels) =>
+  ({ labels }: { readonly labels: Labels }): boolean =>
+    Object.entries(wanted).every(([name, value]) => labels[name] === value);
+
 /** As a Dockerfile has it. */
 export function labelInstruction(labels: Labels): string {
   const pairs = Object.entries(labels).map(

@@ -115,3 +115,8 @@ export const cloneMethodLabel = `${prefix}clone-method`;
 export function cloneLabels(scope: string, name: string): Labels {
   return { ...scopeLabels(scope), [`${prefix}clone-of`]: name };
 }
+
+/** Finds all that belongs to clones of what one run made. */
+export function cloneRunLabels(run: string): Labels {
+  return { [`${prefix}clone-of-run`]: run };
+}

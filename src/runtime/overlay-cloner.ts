@@ -124,24 +124,46 @@ async function rootOf(
   throw new AppError('copy-failed', `could not read the folder of the volume ${golden}`);
 }
 
-/** The engine mounts a volume when it is first looked into. */
+/**
+ * Has the clone mounted, and believes only what the kernel leaves in the work folder: an engine that cannot mount it may
+ * show the folder below. Docker mounts a volume when it is looked into, Podman when a container is started.
+ */
 async function requireMounted(
   runtime: ContainerRuntime,
   target: CloneTarget,
   signal: AbortSignal,
 ): Promise<void> {
-  const mounts = [mountOf(target.clone, '/clone', false)];
+  const { clone } = target;
+  const mounts = [mountOf(clone, '/clone', false), mountOf(layerOf(clone), '/layer', true)];
   await withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
-    try {
-      await runtime.typeOf(id, '/clone', signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof AppError && error.code !== 'internal') throw error;
-      throw new CloneUnavailable(`the engine cannot mount an overlay (${messageOf(error)})`, {
-        cause: error,
-      });
+    const isMounted = async (): Promise<boolean> =>
+      (await runtime.typeOf(id, `/layer/${work}/work`, signal)) === 'folder';
+    // Docker refuses to look into a container that has a volume it cannot mount.
+    const refused = await refusalOf(async () => {
+      if (await isMounted()) return;
+      // It has no program to run: it fails in any case, with its volumes mounted or not.
+      const reason = await refusalOf(() => runtime.startContainer(id, signal), signal);
+      if (!(await isMounted())) throw new Error(reason ?? 'it shows the empty folder below');
+    }, signal);
+    if (refused !== undefined) {
+      throw new CloneUnavailable(`the engine cannot mount an overlay (${refused})`);
     }
   });
+}
+
+/** Why the engine does not do it. An error with a code of its own (no engine) would meet every way to clone. */
+async function refusalOf(
+  work: () => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof AppError && error.code !== 'internal') throw error;
+    return messageOf(error);
+  }
 }
 
 const mountOf = (source: string, target: string, readOnly: boolean): Mount => ({

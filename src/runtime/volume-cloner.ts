@@ -28,6 +28,7 @@ export class CloneUnavailable extends Error {
  *
  * What must hold, for every implementation:
  * - A clone holds all that the golden volume does: names, owners, modes, times, links, contents, its root's own too.
+ *   `copy` with a cp that is not GNU's keeps times to the second, and neither extended attributes nor holes of files.
  * - Whatever is done to a clone, by root in a container, the golden volume's bytes stay as they are.
  * - After `reset` a clone is as it was when it was made, whatever has happened to it or to an earlier `reset`.
  * - Clones of one volume do not see each other.

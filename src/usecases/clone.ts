@@ -3,10 +3,12 @@ import { AppError, toAppError } from '../errors.ts';
 import {
   cloneLabels,
   cloneMethodLabel,
+  cloneRunLabels,
   engineLabel,
   goldenLabel,
   labelsFor,
   recordLabel,
+  runLabel,
   runLabels,
   volumeNameLabel,
   type Owner,
@@ -98,7 +100,10 @@ async function cloneOne(
   const { engine, image, record, endpoint } = source;
   const { network, isPublished, memoryBytes, shmBytes } = record;
   const base = `snapvol-${owner.name}-${owner.run.slice(0, 8)}`;
-  const ofClone = cloneLabels(owner.scope, source.name);
+  const ofClone = {
+    ...cloneLabels(owner.scope, source.name),
+    ...cloneRunLabels(origin.labels[runLabel] ?? ''),
+  };
   const wanted = {
     ...{ engine, credentials: endpoint, waitTimeoutMs, initFiles: [], anyPort: true },
     volumes: await volumesFor(
@@ -109,7 +114,7 @@ async function cloneOne(
       signal,
     ),
     spec: {
-      ...{ name: base, image: image.id, env: origin.env, entrypoint: origin.command },
+      ...{ name: base, image: image.id, env: withoutHost(origin.env), entrypoint: origin.command },
       labels: {
         ...labelsFor(owner, 'database'),
         ...ofClone,
@@ -128,6 +133,11 @@ async function cloneOne(
   if (endpoint.password !== engine.defaults.password) tools.log.mask(url);
   tools.log.info(`${owner.name} serves at ${database.endpoint.host}:${database.endpoint.port}`);
   return { name: owner.name, container: database.id, endpoint: database.endpoint, url };
+}
+
+/** Podman tells each container its own name in its environment. */
+function withoutHost(env: ContainerState['env']): ContainerState['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'HOSTNAME'));
 }
 
 /** Made in the way that has worked for the database itself. */

@@ -18,7 +18,7 @@ export async function liveVolumes(run: Run): Promise<readonly PlannedVolume[]> {
   } catch (error) {
     if (!(error instanceof CloneUnavailable)) throw error;
     if (settings.reset === 'auto') {
-      tools.log.info(`"reset" will not be possible: ${error.message}`);
+      tools.log.info(`A reset and clones will not be possible: ${error.message}`);
       return plan.volumes;
     }
     throw new AppError('invalid-settings', `reset: ${error.message}`, {

@@ -103,9 +103,15 @@ async function putBack(
 /** @throws `invalid-settings` for a database that has no golden volumes */
 export function requireGolden({ name, volumes }: StartedSource): void {
   if (volumes.length > 0 && volumes.every(isClone)) return;
-  throw new AppError('invalid-settings', `${name} was started with "reset" set to "off"`, {
-    hint: 'Nothing is kept that it could be put back to, or cloned from: stop it and start it again',
-  });
+  throw new AppError(
+    'invalid-settings',
+    `nothing is kept that ${name} could be put back to, or cloned from`,
+    {
+      hint:
+        'It was started with "reset" set to "off", or seeded with "quiesce" set to "pause" or "none", or no way to make ' +
+        'clones works here, as the log of its start then says. Stop it and start it with other settings',
+    },
+  );
 }
 
 /**

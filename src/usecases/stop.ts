@@ -8,7 +8,7 @@ import {
   type Owner,
 } from '../runtime/labels.ts';
 import type { Tools } from './context.ts';
-import { removeLabelled, type Removed } from './remove.ts';
+import { removeWithClones, type Removed } from './remove.ts';
 import { notStarted } from './started.ts';
 
 /**
@@ -27,13 +27,8 @@ export async function stop(
       hint: 'Stop that one (Ctrl-C): it removes what it has made',
     });
   }
-  // First: they may be mounted over its volumes.
-  const clones = await removeLabelled(runtime, cloneLabels(owner.scope, owner.name));
-  const own = await removeLabelled(runtime, labels);
-  const removed = {
-    containers: [...clones.containers, ...own.containers],
-    volumes: [...clones.volumes, ...own.volumes],
-  };
+  const ofClones = cloneLabels(owner.scope, owner.name);
+  const removed = await removeWithClones(runtime, ofClones, labels);
   if (removed.containers.length + removed.volumes.length > 0) return removed;
   throw await notStarted(runtime, owner);
 }
