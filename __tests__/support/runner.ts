@@ -44,8 +44,8 @@ export type Inputs = Readonly<
   Partial<Record<InputName | 'token' | 'identity' | 'passphrase' | 'upload', string>>
 >;
 
-/** A folder with an action of its own: `save`, `restore`. */
-export type SubAction = 'save' | 'restore';
+/** A folder with an action of its own. */
+export type SubAction = 'save' | 'restore' | 'reset';
 
 export interface JobOptions {
   /** Of a service for the clients of GitHub, or anything else that the job's steps see. */

@@ -34,7 +34,8 @@ export interface ResetReport {
  * Puts a started database back to what it was when it was started: the same container, at the same host and port, with
  * the data of its snapshot. Whoever is connected to it is cut off. When it resolves the database serves.
  * @throws `container-missing`; `invalid-settings` for one that was started without; `name-taken` while another process
- *   resets it; `container-unhealthy`. It may be called again after it failed, or was killed.
+ *   resets it; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
+ *   server is stopped: then it goes on to its end.
  */
 export async function reset(
   tools: Tools,
@@ -73,6 +74,8 @@ export async function resetAgain(
   return container && `reset the database ${name}, which had been cut off`;
 }
 
+const never = new AbortController().signal;
+
 /**
  * What was written is thrown away: the server need not write down the rest of it.
  * @returns the volumes
@@ -91,8 +94,8 @@ async function putBack(
   signal.throwIfAborted();
   if (container.paused) await runtime.unpauseContainer(id);
   if (container.running) await runtime.stopContainer(id, 0);
-  // From here on the data is none until it is new: what fails or is killed is repeated, not undone.
-  await Promise.all(volumes.map((volume) => resetClone(tools, volume, image.id, signal)));
+  // From here on there is no data until it is new: nothing could be undone, so that it is not to be cancelled.
+  await Promise.all(volumes.map((volume) => resetClone(tools, volume, image.id, never)));
   await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
   return volumes.map(({ volume }) => volume);
 }
