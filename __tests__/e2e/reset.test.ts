@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 
 import { exitCodes } from '../../src/cli/exit-codes.ts';
+import { thisProcess } from '../../src/process-identity.ts';
+import type { VolumesManifest } from '../../src/snapshot/manifest.ts';
 import { runCli, useNames } from '../support/cli.ts';
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
@@ -15,6 +17,7 @@ const scratch = useScratch();
 
 interface Started {
   readonly container: string;
+  readonly volume: string;
   readonly port: number;
   readonly outcome: string;
 }
@@ -83,6 +86,47 @@ test('cuts off who is connected', async () => {
   await reset(name);
   expect(await session).toMatch(/./);
   expect(await query(container, 'select count(*) from item')).toBe('20000');
+});
+
+test('is not done while the database is saved, nor the other way round, whether it runs or not', async () => {
+  const store = `file:${await scratch.folder('store')}`;
+  const name = newName();
+  const { container } = await start(name, '--save', 'false', '--store', store);
+  const labels = ['purpose=resetting', `maker=${thisProcess()}`, 'scope=cli', `name=${name}`];
+  const note = `snapvol-suspended-${container.slice(0, 12)}`;
+  const label = labels.flatMap((each) => ['--label', `dev.snapvol.${each}`]);
+  await docker('volume', 'create', ...label, note);
+  const refused = {
+    exitCode: exitCodes['name-taken'],
+    stderr: expect.stringContaining('is being saved or reset by another process'),
+  };
+  await query(container, mess);
+  const before = await state(container);
+  expect(await runCli(['reset', name])).toMatchObject(refused);
+  expect(await runCli(['save', name, '--store', store])).toMatchObject(refused);
+  expect(await state(container)).toEqual(before);
+  await docker('kill', container);
+  for (const what of [[name], ['--container', container]]) {
+    expect(await runCli(['save', ...what, '--store', store])).toMatchObject(refused);
+  }
+  expect(await runCli(['list', '--store', store])).toMatchObject({ stdout: '0 snapshots, 0 B\n' });
+
+  await docker('volume', 'rm', note);
+  await reset(name);
+});
+
+test('a volume that overlays another one is saved as one of its own', async () => {
+  const store = `file:${await scratch.folder('store')}`;
+  const { volume } = await start(newName(), '--save', 'false', '--store', store);
+  const place = ['--store', store];
+  const saved = ['save', '--volumes', volume, '--key', 'alone', ...place];
+  expect(await runCli(saved)).toMatchObject({ exitCode: 0 });
+  const { stdout } = await runCli(['inspect', 'alone', '--json', ...place]);
+  // A cast: of our own tool.
+  const { manifest } = JSON.parse(stdout) as { readonly manifest: VolumesManifest };
+  expect(manifest.volumes.map(({ origin }) => origin)).toEqual([
+    { type: 'volume', volume, driver: 'local', options: {}, labels: {} },
+  ]);
 });
 
 test('is refused where nothing was kept, and leaves the database alone', async () => {

@@ -1,23 +1,21 @@
-import { createHash } from 'node:crypto';
-
 import { secondsSince } from '../clock.ts';
 import { AppError } from '../errors.ts';
-import { thisProcess } from '../process-identity.ts';
 import {
-  labelsFor,
-  makerLabel,
   nameLabel,
   nameLabels,
+  purposeLabels,
   runLabel,
+  runLabels,
   scopeLabel,
   type Owner,
 } from '../runtime/labels.ts';
-import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
+import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import { isClone, resetClone } from './volume-clones.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { findStarted, notStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
+import { noteAtWork } from './suspension.ts';
 
 export interface ResetRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly waitTimeoutMs: number;
@@ -34,7 +32,7 @@ export interface ResetReport {
  * Puts a started database back to what it was when it was started: the same container, at the same host and port, with
  * the data of its snapshot. Whoever is connected to it is cut off. When it resolves the database serves.
  * @throws `container-missing`; `invalid-settings` for one that was started without; `name-taken` while another process
- *   resets it; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
+ *   resets or saves it; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
  *   server is stopped: then it goes on to its end.
  */
 export async function reset(
@@ -46,11 +44,14 @@ export async function reset(
   const startMs = clock.monotonicMs();
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
-  const note = await noteResetting(runtime, container, request);
+  const { scope, name } = request;
+  const run = runLabels(container.labels[runLabel] ?? '');
+  const labels = { ...purposeLabels('resetting'), ...nameLabels(scope, name), ...run };
+  const note = await noteAtWork(runtime, container, labels);
   try {
     const volumes = await putBack(tools, container, request, signal);
     const seconds = secondsSince(clock, startMs);
-    return { name: request.name, container: container.id, volumes, seconds };
+    return { name, container: container.id, volumes, seconds };
   } finally {
     await runtime.removeVolume(note);
   }
@@ -112,32 +113,4 @@ export function requireGolden({ name, volumes }: StartedSource): void {
         'clones works here, as the log of its start then says. Stop it and start it with other settings',
     },
   );
-}
-
-/**
- * Notes in the engine that this process is at it: a second one is refused, and when this one is killed, `recover` does it
- * once more.
- */
-async function noteResetting(
-  runtime: ContainerRuntime,
-  { labels }: ContainerState,
-  { scope, name }: Pick<Owner, 'scope' | 'name'>,
-): Promise<string> {
-  const hash = createHash('sha256').update(`${scope}\n${name}`).digest('hex');
-  const note = `snapvol-resetting-${name}-${hash.slice(0, 12)}`;
-  const owner = { run: labels[runLabel] ?? '', scope, name };
-  try {
-    await runtime.createVolume(note, {
-      ...labelsFor(owner, 'resetting'),
-      ...nameLabels(scope, name),
-      [makerLabel]: thisProcess(),
-    });
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'volume-taken') throw error;
-    throw new AppError('name-taken', `the database ${name} is being reset by another process`, {
-      cause: error,
-      hint: 'Wait for it; when there is none any more, run "snapvol recover --force"',
-    });
-  }
-  return note;
 }

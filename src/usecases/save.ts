@@ -18,7 +18,7 @@ import {
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
 import { startAgain } from './go-on.ts';
-import { suspensionOf, whileSuspended } from './suspension.ts';
+import { suspensionOf, whileLeftAlone, whileSuspended } from './suspension.ts';
 import { takeSnapshot } from './take.ts';
 import { findStarted, notStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
@@ -104,7 +104,8 @@ async function takeAndStartAgain(
   const take = async (): Promise<Bundle<DatabaseManifest>> =>
     (await takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal)).bundle;
   const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
-  if (!container.running || how === 'none') return take();
+  if (!container.running) return whileLeftAlone(tools.runtime, container, take);
+  if (how === 'none') return take();
   const selfEnding = engine.shutdown !== undefined;
   const suspension = suspensionOf(container, { how, order: 0, graceMs }, selfEnding);
   return whileSuspended(tools, suspension, take, async () => {
