@@ -37,6 +37,19 @@ function toTheSecond(tree: Tree): Tree {
   return Object.fromEntries(entries) as Tree;
 }
 
+/** On an engine that takes the options of a volume for others, or for none, as Podman does without root. */
+function overlayMadeOf(options: Readonly<Record<string, string>> | undefined) {
+  return (runtime: ContainerRuntime): VolumeCloner =>
+    createOverlayCloner({
+      ...runtime,
+      createVolume: (name, labels, given, driver) => {
+        const changed = options &&
+          driver && { ...driver, options: { ...driver.options, ...options } };
+        return runtime.createVolume(name, labels, given, changed);
+      },
+    });
+}
+
 describe('a clone that cannot be made leaves nothing', () => {
   const shares = (runtime: ContainerRuntime): VolumeCloner => createCopyCloner(runtime, 'reflink');
   const [gnu, busybox, shellless] = ['postgres:17', 'postgres:17-alpine', 'no-tar'].map(testImage);
@@ -44,6 +57,8 @@ describe('a clone that cannot be made leaves nothing', () => {
     'an image without a shell': [copyCloner, shellless, 'has no shell'],
     'blocks to share without GNU cp': [shares, busybox, 'no GNU cp'],
     'a disk that shares no blocks': [shares, gnu, 'cannot share blocks'],
+    'an engine that refuses to mount': [overlayMadeOf({ o: 'lowerdir=/a' }), gnu, 'cannot mount'],
+    'an engine that shows the folder below': [overlayMadeOf(undefined), gnu, 'cannot mount'],
   } as const;
   let before: Awaited<ReturnType<typeof madeWith>>;
   beforeEach(async () => {

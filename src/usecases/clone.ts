@@ -160,7 +160,6 @@ async function volumesFor(
     if (!(error instanceof CloneUnavailable)) throw error;
     throw new AppError('copy-failed', `the volumes cannot be cloned: ${error.message}`, {
       cause: error,
-      hint: 'Stop the database and start it again with "reset" set to "copy"',
     });
   }
 }
