@@ -10,6 +10,7 @@ const base = [
   'clock.ts',
   'format.ts',
   'paths.ts',
+  'job-scope.ts',
   'process-identity.ts',
   'scratch.ts',
   'version.ts',
@@ -18,7 +19,7 @@ const snapshot = ['snapshot/.+'];
 /** What folders show to others: interfaces, and what is written against nothing else. */
 const interfaces = [
   'engines/engine.ts',
-  'runtime/(runtime|volume-copier|plain-archiver|fresh|health|labels|script|small-tar|staging).ts',
+  'runtime/(runtime|volume-copier|volume-cloner|plain-archiver|fresh|health|idle-container|labels|script|small-tar|staging).ts',
   'stores/(store|location).ts',
 ];
 const edge = [
@@ -120,7 +121,7 @@ const layers = [
     files: ['src/bundle.ts'],
     may: [
       'index.ts',
-      'action/(entry|save|restore|upload).ts',
+      'action/(entry|save|restore|reset|upload).ts',
       'cli/main.ts',
       'runtime/tar-sieve-program.ts',
     ],
@@ -178,7 +179,7 @@ export default defineConfig(
   globalIgnores(['dist/', 'lib/', '.work/', 'coverage/', 'node_modules/']),
   js.configs.recommended,
   {
-    files: ['**/*.mjs'],
+    files: ['**/*.{cjs,mjs}'],
     languageOptions: {
       globals: Object.fromEntries(
         [

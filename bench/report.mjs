@@ -1,17 +1,10 @@
 import { median, ratio } from './pairs.mjs';
+import { describeResets } from './report-resets.mjs';
+import { number, megabytes, range, table } from './report-table.mjs';
 import { targets } from './targets.mjs';
 
-const number = (value) => value.toFixed(value < 10 ? 2 : 1);
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0)} MB`;
-const range = (numbers) => `${number(Math.min(...numbers))}–${number(Math.max(...numbers))}`;
-
-function table(head, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)];
-}
-
 /** The results as Markdown. Ratios are medians of the ratios of each round. */
-export function report({ machine, pairs, copies = [], starts, startUp }) {
+export function report({ machine, pairs, copies = [], starts, resets, startUp }) {
   const facts = { ...machine, memoryBytes: undefined, memory: megabytes(machine.memoryBytes ?? 0) };
   return [
     `Rounds: ${pairs}.`,
@@ -22,11 +15,12 @@ export function report({ machine, pairs, copies = [], starts, startUp }) {
     ),
     ...copies.flatMap(describeCopies),
     ...(starts ? describeStarts(starts) : []),
+    ...(resets ? describeResets(resets) : []),
     ...(startUp ? describeStartUp(startUp) : []),
     ...['', '## Targets', ''],
     ...table(
       ['', 'wanted', 'found', ''],
-      targets({ copies, starts, startUp }).map(({ what, wanted, value, holds }) => [
+      targets({ copies, starts, resets, startUp }).map(({ what, wanted, value, holds }) => [
         ...[what, wanted, number(value), holds ? 'holds' : '**does not hold**'],
       ]),
     ),

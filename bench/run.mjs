@@ -8,6 +8,7 @@ import { inputsFor, withInput } from './inputs.mjs';
 import { describeMachine } from './machine.mjs';
 import { measureWays } from './pairs.mjs';
 import { report } from './report.mjs';
+import { measureResets } from './resets.mjs';
 import { measureStarts } from './starts.mjs';
 import { measureStartUp } from './startup.mjs';
 import { before, ways } from './ways.mjs';
@@ -17,7 +18,7 @@ const usage = `script/bench [--only SUBJECT,...] [--ways WAY,...] [--pairs N] [-
              [--warm] [--before DIR]
 
 Prints a Markdown report. Everything that was made is removed, on Ctrl-C too.
-  --only    some of: postgres, mysql, files, sparse, size, starts, startup (all)
+  --only    some of: postgres, mysql, files, sparse, size, starts, resets, startup (all)
   --ways    some of: ${ways.map(({ name }) => name).join(', ')} (all)
   --pairs   rounds that count (5); the largest size has one
   --scale   of pgbench (60: 1.7 GB); below 10 all inputs are small, for a try
@@ -42,7 +43,7 @@ if (values.help) {
 
 const scale = Number(values.scale);
 const inputs = inputsFor(scale);
-const subjects = [...Object.keys(inputs), 'starts', 'startup'];
+const subjects = [...Object.keys(inputs), 'starts', 'resets', 'startup'];
 const chosen = choice('only', subjects);
 const wayNames = choice(
   'ways',
@@ -89,6 +90,7 @@ async function measure(results) {
       );
     }
     if (subject === 'starts') results.starts = await measureStarts(world, scale, options);
+    if (subject === 'resets') results.resets = await measureResets(world, scale, options);
     if (subject === 'startup') results.startUp = await measureStartUp(world, options);
   }
 }

@@ -14,11 +14,12 @@ const upTo = (value, atMost, what) => ({
 });
 
 /** What we want to be true, of the parts that were measured. */
-export function targets({ copies = [], starts, startUp }) {
+export function targets({ copies = [], starts, resets, startUp }) {
   return [
     ...copies.flatMap(targetsOfCopies),
     ...growth(copies.filter(({ name }) => name.startsWith('size-'))),
     ...(starts ? targetsOfStarts(starts) : []),
+    ...(resets ? targetsOfResets(resets) : []),
     ...(startUp ? targetsOfStartUp(startUp) : []),
   ];
 }
@@ -82,6 +83,20 @@ function targetsOfStarts({ rows, snapshotBytes }) {
   return [
     at(ratio(of('hit').seconds, of('seed').seconds), 3, 'seeding again, times a hit'),
     upTo(scratchBytes / snapshotBytes, 1.01, 'scratch disk, times the compressed size'),
+  ];
+}
+
+function targetsOfResets({ sizes: [small, large], clones: [one, many] }) {
+  const of = ({ rows }, way) => rows.find((row) => row.way === way).seconds;
+  const server = of(large, 'server');
+  const own = median(of(large, 'reset').map((seconds, round) => seconds - server[round]));
+  const growth = ratio(of(small, 'reset'), of(large, 'reset'));
+  const times = ratio(one.seconds, many.seconds);
+  return [
+    upTo(own, 1, `reset of ${large.title}: s, without the server's stop and start`),
+    upTo(growth, 1.2, `the same, times that of scale ${small.scale}`),
+    upTo(times, 3, `${many.count} clones, times the time of one`),
+    upTo(one.untouchedBytes / 1e6, 5, 'disk of a clone that nobody has used, MB'),
   ];
 }
 

@@ -59,6 +59,7 @@ const files = new Map([
   ['upload.js', stub('The upload that goes on after the main phase', 'runUpload', '')],
   ['save.js', stub('The sub-action save/', 'runSubAction', "'save'")],
   ['restore.js', stub('The sub-action restore/', 'runSubAction', "'restore'")],
+  ['reset.js', stub('The sub-action reset/', 'runSubAction', "'reset'")],
   ['tar-sieve-program.js', stub('The process that looks at tar streams', 'runTarSieve', '')],
   ['cli.js', `#!/usr/bin/env node\n${stub('The command-line tool', 'runCli', '')}`],
   ['package.json', `${JSON.stringify({ type: 'module' })}\n`],

@@ -11,7 +11,13 @@ import { commands } from '../src/cli/commands.ts';
 import { commandHelp } from '../src/cli/help.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const files = ['docs/inputs.md', 'docs/cli.md', 'save/README.md', 'restore/README.md'];
+const files = [
+  'docs/inputs.md',
+  'docs/cli.md',
+  'save/README.md',
+  'restore/README.md',
+  'reset/README.md',
+];
 const check = process.argv.includes('--check');
 const marked = /(<!-- (inputs|outputs) of (\S+) -->\n)[^]*?(<!-- end -->)/g;
 

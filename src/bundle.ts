@@ -7,9 +7,10 @@ export async function loadLibrary() {
 }
 
 /** Runs a sub-action. */
-export async function runSubAction(name: 'save' | 'restore'): Promise<void> {
+export async function runSubAction(name: 'save' | 'restore' | 'reset'): Promise<void> {
   if (name === 'save') return (await import('./action/save.ts')).saveAction();
-  return (await import('./action/restore.ts')).restoreAction();
+  if (name === 'restore') return (await import('./action/restore.ts')).restoreAction();
+  return (await import('./action/reset.ts')).resetAction();
 }
 
 /** Runs one phase of the action. */

@@ -5,6 +5,8 @@ import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
 import { findZstd } from './runtime/compression.ts';
 import { createScriptRunner } from './runtime/bash-script.ts';
+import { createCopyCloner } from './runtime/copy-cloner.ts';
+import { createOverlayCloner } from './runtime/overlay-cloner.ts';
 import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
@@ -65,6 +67,11 @@ export async function composeTools(
       // A FIFO is shared through the file system: not with an engine elsewhere, nor in Docker Desktop's machine.
       sharesFileSystem: info.local && platform() === 'linux',
     }),
+    cloners: [
+      createOverlayCloner(runtime),
+      createCopyCloner(runtime, 'reflink'),
+      createCopyCloner(runtime, 'copy'),
+    ],
     runScript: createScriptRunner({ scratchDir, cwd: around.cwd, env, outputFd: around.outputFd }),
     log,
     clock: systemClock,

@@ -55,12 +55,19 @@ export type {
 export { start } from './usecases/start.ts';
 export type { PathStep } from './usecases/critical-path.ts';
 export type { SavedSnapshot, SaveSeconds } from './usecases/destination.ts';
-export type { ReportedSnapshot, SaveOutcome, StartReport } from './usecases/report.ts';
+export type {
+  ClonedDatabase,
+  ReportedSnapshot,
+  SaveOutcome,
+  StartReport,
+} from './usecases/report.ts';
 export type { Savings } from './usecases/savings.ts';
 export type { Phase, PhaseName, Seconds } from './usecases/phases.ts';
 export { requireNameFree } from './usecases/started.ts';
 export { stop } from './usecases/stop.ts';
 export type { Removed } from './usecases/remove.ts';
+export { reset, type ResetReport, type ResetRequest } from './usecases/reset.ts';
+export { clone, type CloneReport, type CloneRequest } from './usecases/clone.ts';
 export { save, type SaveReport, type SaveRequest } from './usecases/save.ts';
 export {
   saveVolumes,

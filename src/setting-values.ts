@@ -73,6 +73,14 @@ export function portNumber(value: string): number {
   return port;
 }
 
+export function countBetween(least: number, most: number) {
+  return (value: string): number => {
+    const count = Number(value);
+    if (/^\d+$/.test(value) && count >= least && count <= most) return count;
+    throw new Error(`"${value}" is not a number from ${least} to ${most}`);
+  };
+}
+
 export function absolutePath(value: string): string {
   if (!value.startsWith('/'))
     throw new Error(`"${value}" is not an absolute path in the container`);

@@ -1,8 +1,10 @@
 import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
+import { cloneMethods, type CloneMethod } from './runtime/volume-cloner.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
+  countBetween,
   databaseName,
   digestText,
   durationMs,
@@ -75,6 +77,8 @@ export const inputNames = [
   'url',
   'copy',
   'max-size',
+  'reset',
+  'clones',
 ] as const;
 export type InputName = (typeof inputNames)[number];
 
@@ -127,7 +131,14 @@ export interface Settings extends CopySettings {
   readonly extraVolumes: readonly ExtraVolume[];
   /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
   readonly maxBytes: number;
+  /** How the volumes are made that the database writes to, so that it can be put back; `off`: it writes to the only ones. */
+  readonly reset: CloneMethod | 'auto' | 'off';
+  /** How many databases more are made from the same snapshot. */
+  readonly clones: number;
 }
+
+/** More on one machine would only wait for each other. */
+export const maxClones = 64;
 
 /**
  * Reads all inputs and reports all problems at once.
@@ -190,15 +201,27 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
     extraVolumes: read('volumes-extra', extraVolumes, []),
     maxBytes: read('max-size', storageBytes, defaultMaxBytes),
+    reset: read('reset', oneOf(['auto', ...cloneMethods, 'off']), 'auto'),
+    clones: read('clones', countBetween(0, maxClones), 0),
     ...readCopySettings(reader, context),
   } as const;
 
+  if (settings.clones > 0 && !keepsGolden(settings)) {
+    problems.push('clones: they need "quiesce" to be "stop", and "reset" not to be "off"');
+  }
   if (!engine || problems.length > 0) throw invalidSettings(problems);
   const engineInputs = Object.fromEntries(
     engineInputNames.flatMap((name) => (raw[name]?.trim() ? [[name, raw[name]]] : [])),
   );
   return { ...settings, engine, engineInputs };
 }
+
+/**
+ * Whether the volumes are kept as the snapshot has them. Only what was stopped cleanly can be: a copy of a running server
+ * is not what its own volumes hold when it ends.
+ */
+export const keepsGolden = ({ reset, quiesce }: Pick<Settings, 'reset' | 'quiesce'>): boolean =>
+  reset !== 'off' && quiesce === 'stop';
 
 /** Variables by which the image gets the login: given once more, the database would be made with another one. */
 function contradictions(engine: Engine, env: Env): string[] {

@@ -188,6 +188,38 @@ describe('an engine that cannot be reached', () => {
   });
 });
 
+test('of an engine that looks for any of the labels and not for all, only what has all is taken', async () => {
+  const wanted = { 'dev.snapvol.scope': 'cli', 'dev.snapvol.name': 'shop' };
+  const [whole, partial] = [wanted, { ...wanted, 'dev.snapvol.name': 'other' }];
+  const volumes = [whole, partial, null].map((Labels, at) => ({
+    Name: `v${at}`,
+    Labels,
+    Driver: 'local',
+  }));
+  const images = [whole, partial, null].map((Labels, at) => ({ RepoTags: [`i${at}`], Labels }));
+  const containers = [whole, partial].map((labels, at) => ({
+    ...{ Id: `c${at}`, Name: `/c${at}`, Args: [], HostConfig: {}, Mounts: [], State: {} },
+    ...{
+      NetworkSettings: { Ports: {} },
+      Config: { Labels: { ...labels, 'dev.snapvol.container': `c${at}` } },
+    },
+  }));
+  const answers: readonly (readonly [RegExp, unknown])[] = [
+    [/\/volumes/, { Volumes: volumes }],
+    [/\/images\/json/, images],
+    [/\/containers\/json/, containers],
+    ...containers.map((each) => [new RegExp(`/containers/${each.Id}/json`), each] as const),
+  ];
+  await using engine = await startFakeEngine(({ url = '' }, response) => {
+    const [, answer] = answers.find(([path]) => path.test(url)) ?? [];
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer ?? {}));
+  });
+  const runtime = connectTo(engine.host);
+  expect((await runtime.listVolumes(wanted)).map(({ name }) => name)).toEqual(['v0']);
+  expect((await runtime.listImages(wanted)).map(({ reference }) => reference)).toEqual(['i0']);
+  expect((await runtime.listContainers(wanted)).map(({ id }) => id)).toEqual(['c0']);
+});
+
 describe('an image that is not there', () => {
   test('is not to be had from a registry that does not answer', async () => {
     if (dockerHost !== undefined) process.env['DOCKER_HOST'] = dockerHost;

@@ -84,7 +84,7 @@ test('of processes that start one name at once, one goes on', async () => {
   const refused = tries.filter((each) => each.status === 'rejected');
   expect(refused).toHaveLength(5);
   for (const { reason } of refused) {
-    const message = `a database named ${owner.name} is being started by another process`;
+    const message = `a database named ${owner.name} is being started or cloned by another process`;
     expect(reason).toMatchObject({ code: 'name-taken', message });
   }
   const first = owners[tries.findIndex(({ status }) => status === 'fulfilled')];

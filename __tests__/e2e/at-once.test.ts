@@ -80,7 +80,9 @@ test('eight starts with one key, and two of one name, all at once', async () => 
     [...names, first].map((name) => runCli(['start', name, ...args, '--json'])),
   );
   const failed = results.filter(({ exitCode }) => exitCode !== 0);
-  const told = expect.stringMatching(/is being started by another process|there is a database/);
+  const told = expect.stringMatching(
+    /being started or cloned by another process|there is a database/,
+  );
   expect(failed).toMatchObject([{ exitCode: exitCodes['name-taken'], stdout: told }]);
 
   const served = results.filter(({ exitCode }) => exitCode === 0);

@@ -124,7 +124,8 @@ test('a whole session: seed, stop, restore, change, save, look, restore a volume
   expect(first.stderr).not.toContain('postgres:postgres@');
 
   const made = await madeWith(`dev.snapvol.name=${name}`);
-  expect(made).toMatchObject({ containers: [expect.any(String)], volumes: [expect.any(String)] });
+  expect(made.containers).toHaveLength(1);
+  expect(made.volumes).toHaveLength(3);
   expect(await jsonOf('stop', name)).toEqual({ name, ...made });
   expect(await madeWith(`dev.snapvol.name=${name}`)).toEqual({ containers: [], volumes: [] });
 

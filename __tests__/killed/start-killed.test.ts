@@ -9,16 +9,16 @@ import { docker, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { useScratch } from '../support/store-bundles.ts';
 
-// Ended at any moment of `start`, of a `save` of what it has started, and of a `restore`: everything is as before, at
-// once or after the next command.
+// Ended at any moment of `start`, of a `restore`, and of `save`, `reset` and `clone` of what was started: everything is
+// as before, at once or after the next command.
 
 const image = testImage('redis:7');
 const prefix = `killed-${randomBytes(4).toString('hex')}`;
-/** A database that serves all the time, and is saved. */
+/** A database that is saved, reset and cloned, and serves. */
 const served = `${prefix}-served`;
 const seed = 'docker exec "$SNAPVOL_CONTAINER" redis-cli mset one 1 two 2';
 
-type Command = 'start on a miss' | 'start on a hit' | 'save' | 'restore';
+type Command = 'start on a miss' | 'start on a hit' | 'save' | 'restore' | 'reset' | 'clone';
 
 /** Of the try with this number: what it makes has names of its own. */
 const commands: Readonly<Record<Command, (n: number) => string[]>> = {
@@ -26,6 +26,8 @@ const commands: Readonly<Record<Command, (n: number) => string[]>> = {
   'start on a hit': (n) => start(`${prefix}-${n}`, 'whole'),
   save: (n) => ['save', served, '--key', `save-${n}`],
   restore: (n) => ['restore', 'whole', '--volume', volumeOf(n)],
+  reset: () => ['reset', served],
+  clone: () => ['clone', served, '--count', '2'],
 };
 const signals = ['SIGINT', 'SIGTERM', 'SIGKILL'] as const;
 /** For each command and signal; spread over all of its duration, and at random within each part. */
@@ -87,12 +89,20 @@ async function undo(command: Command, n: number): Promise<void> {
     const found = ['run', '--rm', '--volume', `${volume}:/data`, '--entrypoint', 'cat', image];
     expect(await docker(...found, '/data/dump.rdb')).toContain('REDIS');
     await docker('volume', 'rm', volume);
+  } else if (command === 'reset') {
+    expect(await redis(served, 'dbsize')).toBe('2');
   } else if (command !== 'save') {
-    const label = `label=dev.snapvol.name=${prefix}-${n}`;
-    const container = await docker('ps', '--quiet', '--filter', label);
-    expect(await docker('exec', container, 'redis-cli', 'dbsize')).toBe('2');
-    await done(['stop', `${prefix}-${n}`]);
+    const made = command === 'clone' ? [`${served}-1`, `${served}-2`] : [`${prefix}-${n}`];
+    for (const name of made) {
+      expect(await redis(name, 'dbsize')).toBe('2');
+      await done(['stop', name]);
+    }
   }
+}
+
+async function redis(name: string, ...command: readonly string[]): Promise<string> {
+  const container = await docker('ps', '--quiet', '--filter', `label=dev.snapvol.name=${name}`);
+  return docker('exec', container, 'redis-cli', ...command);
 }
 
 /** All that there is in the engine, whoever has made it; in order. */
@@ -116,6 +126,8 @@ describe.each(names())('%s', (command) => {
 
   test.each(rows)('leaves nothing when it gets $signal in part $part of 3', async (row) => {
     const { n, signal, share } = row;
+    // Gone after a reset, whoever ends that.
+    if (command === 'reset') await redis(served, 'set', 'three', '3');
     const interrupt = { signal, when: share * (lastsMs.get(command) ?? 0) };
     const { exitCode, stdout, stderr } = await snapvol(commands[command](n), { interrupt });
     // The last step of Node.js out of the process has no handlers any more: what has given its result is done.
@@ -124,6 +136,7 @@ describe.each(names())('%s', (command) => {
     } else if (signal === 'SIGKILL') {
       const next = await snapvol(n % 2 === 0 ? ['recover'] : ['restore', 'none']);
       const isRepaired = /repaired/.test(next.stdout + next.stderr);
+      if (isRepaired && command === 'reset') await undo(command, n);
       // What was neither there before nor repaired was done, but for the end of the process.
       if (!isRepaired && (await look()).length > before.length) await undo(command, n);
     } else if (exitCode !== null) {
@@ -134,6 +147,7 @@ describe.each(names())('%s', (command) => {
       ]);
     }
     expect(await look()).toEqual(before);
+    if (command === 'reset') expect(await redis(served, 'mget', 'one', 'two')).toBe('1\n2');
     expect(await readdir(tempDir)).toEqual([]);
   });
 });

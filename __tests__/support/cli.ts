@@ -32,7 +32,10 @@ export interface CliOptions {
 export function useNames(prefix: string): () => string {
   const names: string[] = [];
   afterAll(async () => {
-    for (const name of names) await removeMadeWith(`dev.snapvol.name=${name}`);
+    for (const name of names) {
+      await removeMadeWith(`dev.snapvol.clone-of=${name}`);
+      await removeMadeWith(`dev.snapvol.name=${name}`);
+    }
   });
   return () => {
     const name = `${prefix}-${randomBytes(4).toString('hex')}`;

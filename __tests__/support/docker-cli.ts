@@ -35,6 +35,11 @@ export async function madeWith(label: string): Promise<Made> {
   return { containers: linesOf(containers), volumes: linesOf(volumes) };
 }
 
+/** The volumes behind one that a database writes to, where overlays can be mounted; in order. */
+export function volumesOf(live = ''): string[] {
+  return [live.replace(/-live$/, ''), live, `${live}-layer`];
+}
+
 export async function removeMadeWith(label: string): Promise<void> {
   const { containers, volumes } = await madeWith(label);
   if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers);

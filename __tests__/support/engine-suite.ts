@@ -1,33 +1,25 @@
-import { execFile } from 'node:child_process';
 import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { promisify } from 'node:util';
 
 import { expect, test } from '@jest/globals';
 
-import { scriptEnv } from '../../src/usecases/scripts.ts';
 import { runCli, useNames } from './cli.ts';
-import { containerLog, docker } from './docker-cli.ts';
+import { docker } from './docker-cli.ts';
 import { engineNamed } from './engines.ts';
 import { testImage } from './images.ts';
+import { logOf, runIn, shell, type Serving } from './server-shell.ts';
 import { rowCount, type Server } from './servers.ts';
 import { useScratch } from './store-bundles.ts';
 
-const run = promisify(execFile);
 /** One line of JSON for each server and way; script/test makes a table of them. */
 const timesFile = resolve(import.meta.dirname, '../../.work/engine-times.jsonl');
 
-interface Started {
+interface Started extends Serving {
   readonly outcome: string;
   readonly key: string;
   readonly save: object;
   readonly snapshot: { readonly largestTables: readonly { name: string; bytes: number }[] };
-  readonly container: string;
   readonly volume: string;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly database: string;
   readonly seconds: Readonly<Record<'seed' | 'snapshot' | 'restore' | 'ready', number>>;
 }
 
@@ -69,7 +61,7 @@ export function describeServers(servers: readonly Server[]): void {
         return { report: JSON.parse(stdout) as Started, log };
       };
       const checksum = (started: Started): Promise<string> =>
-        shell(server.checksum, checkEnv(server, started));
+        runIn(server, started, server.checksum);
 
       const [firstWay = 'archive', secondWay] = server.ways;
       const seeded = await start('--copy', firstWay);
@@ -101,7 +93,7 @@ export function describeServers(servers: readonly Server[]): void {
         expect(log).not.toContain('will upgrade the data');
         expect(await checksum(report)).toBe(original);
         if (server.verify !== undefined) {
-          await shell(server.verify, checkEnv(server, report));
+          await runIn(server, report, server.verify);
           expect(await checksum(report)).toBe(original);
         }
         const serverLog = await logOf(server, report.container);
@@ -134,33 +126,11 @@ export function describeServers(servers: readonly Server[]): void {
   );
 }
 
-async function shell(script: string, env: Readonly<Record<string, string>>): Promise<string> {
-  const { stdout } = await run('bash', ['-e', '-o', 'pipefail', '-c', script], {
-    env: { ...process.env, ...env },
-  });
-  return stdout.trim();
-}
-
-/** The environment of `check`; the password is all that a report does not tell. */
-function checkEnv(
-  { inputs, image }: Server,
-  { container, host, port, user, database }: Started,
-): Readonly<Record<string, string>> {
-  const engine = engineNamed(inputs?.engine, image);
-  const password = inputs?.password ?? engine.defaults.password;
-  return scriptEnv({ engine, id: container, endpoint: { host, port, user, password, database } });
-}
-
 /** Which of the files that need not be there an archive holds. */
 async function spareNames({ spare }: Server, folder: string, key: string): Promise<string[]> {
   const list = 'zstd --decompress --stdout "$ARCHIVE" | tar --list --quoting-style=literal';
   const names = await shell(list, { ARCHIVE: join(folder, key, 'data.tar.zst') });
   return names.split('\n').filter((each) => spare?.names.test(each) === true);
-}
-
-async function logOf({ logFile }: Server, container: string): Promise<string> {
-  const own = logFile === undefined ? '' : await docker('exec', container, 'cat', logFile);
-  return `${await containerLog(container)}\n${own}`;
 }
 
 function copySeconds(log: string): number {

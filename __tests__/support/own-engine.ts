@@ -30,12 +30,16 @@ export interface OwnEngine {
 }
 
 /** For all tests of a file, which it becomes the engine of, with these images of the one that tests have. Needs root. */
-export function useOwnEngine(size: string, images: readonly string[]): () => OwnEngine {
+export function useOwnEngine(
+  size: string,
+  images: readonly string[],
+  mountDisk: MountDisk = mountSmallDisk,
+): () => OwnEngine {
   const cleanup = new AsyncDisposableStack();
   let engine: OwnEngine;
   beforeAll(async () => {
     const before = process.env['DOCKER_HOST'];
-    engine = await startOwnEngine(cleanup, size);
+    engine = await startOwnEngine(cleanup, size, mountDisk);
     await copyImages(engine.host, images.map(testImage));
     process.env['DOCKER_HOST'] = engine.host;
     cleanup.defer(() => {
@@ -47,8 +51,14 @@ export function useOwnEngine(size: string, images: readonly string[]): () => Own
   return () => engine;
 }
 
-async function startOwnEngine(cleanup: AsyncDisposableStack, size: string): Promise<OwnEngine> {
-  const data = cleanup.use(mountSmallDisk(size)).path;
+type MountDisk = (size: string) => Disposable & { readonly path: string };
+
+async function startOwnEngine(
+  cleanup: AsyncDisposableStack,
+  size: string,
+  mountDisk: MountDisk,
+): Promise<OwnEngine> {
+  const data = cleanup.use(mountDisk(size)).path;
   const run = cleanup.use(mountSmallDisk('64m')).path;
   const bridge = addBridge(cleanup);
   const containerd = await startContainerd(cleanup, data, run);

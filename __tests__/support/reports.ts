@@ -33,6 +33,7 @@ export function makeReport(overrides: Partial<StartReport> = {}): StartReport {
       { name: 'restore', seconds: 1.3 },
       { name: 'other', seconds: 0.3 },
     ],
+    clones: [],
     savings: { seedingSeconds: 15, savedSeconds: 13 },
     ...overrides,
   };

@@ -18,7 +18,7 @@ import { createInterface } from 'node:readline';
 
 import { parse } from 'yaml';
 
-import { jobScope } from '../../src/action/job.ts';
+import { jobScope } from '../../src/job-scope.ts';
 import type { InputName } from '../../src/settings.ts';
 import { madeWith, removeMadeWith, type Made } from './docker-cli.ts';
 import { parseValues, StepLog } from './runner-commands.ts';
@@ -44,8 +44,8 @@ export type Inputs = Readonly<
   Partial<Record<InputName | 'token' | 'identity' | 'passphrase' | 'upload', string>>
 >;
 
-/** A folder with an action of its own: `save`, `restore`. */
-export type SubAction = 'save' | 'restore';
+/** A folder with an action of its own. */
+export type SubAction = 'save' | 'restore' | 'reset';
 
 export interface JobOptions {
   /** Of a service for the clients of GitHub, or anything else that the job's steps see. */

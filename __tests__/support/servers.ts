@@ -11,7 +11,7 @@ export interface Server {
   readonly seed: string;
   /** Prints how many they are, and a sum over all of them; run with the environment of `check`. */
   readonly checksum: string;
-  /** What that must look like, where it is not the number of rows. */
+  /** What `checksum` must look like, where it is not the number of rows. */
   readonly sum?: RegExp;
   readonly ways: readonly CopyMethod[];
   /** Fails unless all data is whole, and goes on to be so when more is written; what it writes is gone afterwards. */
@@ -24,6 +24,12 @@ export interface Server {
   readonly started: RegExp;
   /** Another log of the server, beside the container's. */
   readonly logFile?: string;
+}
+
+/** One that can be told to change. */
+export interface ChangingServer extends Server {
+  /** Changes the checksum; where there are tables, makes one. Fails where it was run before. */
+  readonly change: string;
 }
 
 export const rowCount = 200_000;
@@ -47,7 +53,7 @@ select 1 / (count(*) = 0)::int from pg_class c, verify_heapam(c.oid) where relki
 ${postgresLog}
 SQL`;
 
-function postgres(version: string, inputs: Inputs = {}, last = ''): Server {
+function postgres(version: string, inputs: Inputs = {}, last = ''): ChangingServer {
   return {
     title: `Postgres ${version}`,
     image: `postgres:${version}`,
@@ -62,6 +68,12 @@ SQL`,
     verify: postgresVerify,
     // The segment of the last checkpoint, and the one that its record may go on in.
     spare: { names: /pg_wal\/[0-9A-F]{24}$/, atMost: 2 },
+    change: `${psql} <<'SQL'
+create table other as select 1 as id;
+alter table item add column extra int default 7;
+delete from item where id < 1000;
+insert into item select n, 'more' from generate_series(${rowCount + 1}, ${rowCount + 20_000}) n;
+SQL`,
     checksum: `${psql} --command "select count(*), md5(string_agg(id || name, ',' order by id)) from item"`,
     ways: both,
     recovery: /automatic recovery in progress|redo starts at|was interrupted/,
@@ -81,7 +93,7 @@ insert into item with recursive n (i) as (select 1 union all select i + 1 from n
   select i, sha2(i, 256) from n;`,
 };
 
-function mysql(title: string, image: string, client: keyof typeof sequences): Server {
+function mysql(title: string, image: string, client: keyof typeof sequences): ChangingServer {
   const run = mysqlClient(client);
   return {
     title,
@@ -98,6 +110,12 @@ create table again like item;
 insert into again select * from item limit 20000;
 drop table again;
 SQL`,
+    change: `${run} <<'SQL'
+create table other as select 1 as id;
+alter table item add column extra int not null default 7;
+delete from item where id < 1000;
+insert into item select id + ${rowCount}, name, 8 from item where id < 20000;
+SQL`,
     ...(client === 'mysql' && { spare: { names: /#ib_redo\d+_tmp$/, atMost: 0 } }),
     checksum: `${run} --execute 'select count(*) from item; checksum table item'`,
     ways: both,
@@ -107,13 +125,20 @@ SQL`,
   };
 }
 
-function keyValue(title: string, image: string, client: string, inputs: Inputs = {}): Server {
+function keyValue(
+  title: string,
+  image: string,
+  client: string,
+  inputs: Inputs = {},
+): ChangingServer {
   const debug = '--enable-debug-command local';
   return {
     title,
     image,
     inputs: { ...inputs, args: `${inputs.args ?? ''} ${debug}`.trim() },
     seed: `${inside} ${client} eval "for i = 1, ${rowCount} do redis.call('set', 'item:' .. i, redis.sha1hex(i)) end" 0`,
+    change: `[[ "$(${inside} ${client} msetnx item:0 0 other:0 0)" == 1 ]]
+${inside} ${client} del item:1 item:2`,
     checksum: `${inside} ${client} dbsize; ${inside} ${client} debug digest`,
     ways: both,
     recovery: /Truncating the AOF|short read/,
@@ -156,6 +181,13 @@ export const servers = {
 create table item (id UInt32, name String) engine = MergeTree() order by id;
 insert into item select number, hex(MD5(toString(number))) from numbers(${rowCount});
 SQL`,
+    change: `${clickhouse} <<'SQL'
+create table other engine = MergeTree() order by id as select number as id from numbers(1000);
+alter table item add column extra UInt8 default 7;
+insert into item select number, 'more', 8 from numbers(${rowCount}, 20000);
+optimize table item final;
+rename table other to another;
+SQL`,
     checksum: `${clickhouse} --query 'select count(), sum(cityHash64(*)) from item'`,
     ways: both,
     recovery: /unclean restart/,
@@ -167,6 +199,15 @@ SQL`,
     image: 'etcd',
     inputs: { engine: 'etcd', env: 'ETCD_MAX_TXN_OPS=10000' },
     seed: etcdSeed,
+    // A transaction: the key must not be there yet.
+    change: `docker exec --interactive "$SNAPVOL_CONTAINER" etcdctl txn <<'TXN' | grep SUCCESS
+create("other") = "0"
+
+put other 0
+del item:1
+
+
+TXN`,
     checksum: `docker exec "$SNAPVOL_CONTAINER" etcdctl endpoint hashkv`,
     // One hash over all.
     sum: /\d{5,}/,
@@ -176,4 +217,4 @@ SQL`,
     // The first is that of Debian's 3.4, the other that of 3.5.
     started: /restarting (local )?member/,
   },
-} as const satisfies Record<string, Server>;
+} as const satisfies Record<string, ChangingServer>;

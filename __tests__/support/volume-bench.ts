@@ -71,16 +71,19 @@ export class VolumeBench implements AsyncDisposable {
   /** As `run`, with everything else standing still meanwhile. */
   runNow(volume: string, script: string): void {
     const folder = `${volumesPath}/${volume}/_data`;
-    execFileSync('docker', ['exec', '--workdir', folder, this.#container, 'bash', '-c', script]);
+    const command = ['exec', '--workdir', folder, this.#container, 'bash', '-c', script];
+    execFileSync('docker', command, { env: process.env });
   }
 
   /** Runs a command in a volume with `input` as its input. */
   async pipe(volume: string, command: readonly string[], input: string | Buffer): Promise<Buffer> {
     const folder = `${volumesPath}/${volume}/_data`;
-    const child = spawn('docker', [
+    const args = [
       ...['exec', '--interactive', '--user', '0:0', '--workdir', folder, '--env', 'LC_ALL=C'],
       ...[this.#container, ...command],
-    ]);
+    ];
+    // As the test has it: it may have an engine of its own.
+    const child = spawn('docker', args, { env: process.env });
     child.stdin.on('error', () => undefined); // the exit code tells
     child.stdin.end(input);
     const [output, complaints, exitCode] = await Promise.all([

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 
+import { resetInputNames } from '../../src/action/reset.ts';
 import { AppError } from '../../src/errors.ts';
 import {
   parseRestoreSettings,
@@ -35,6 +36,7 @@ const restoreProblems = (raw: Raw): readonly string[] => problemsOf(() => parseR
 test.each([
   ['save', [...saveInputNames, 'token', 'passphrase']],
   ['restore', [...restoreInputNames, 'token', 'identity', 'passphrase']],
+  ['reset', resetInputNames],
 ])(
   'the inputs are the same in %s/action.yml and in the settings, but for the secret ones',
   (folder, names) => {

@@ -15,7 +15,7 @@ import { collectUpload } from './collect-upload.ts';
 import { handOver } from './hand-over.ts';
 import { isJobCancelled, readInputs, readUpload } from './inputs.ts';
 import { info } from './log.ts';
-import { jobScope } from './job.ts';
+import { jobScope } from '../job-scope.ts';
 import { addSavings, removeSavings } from './job-savings.ts';
 import { phase, provenance, serviceTokens, settingsContext, surroundings } from './phase.ts';
 import { setOutputs, writeSummary } from './report.ts';

@@ -20,6 +20,11 @@ export function setOutputs(report: StartReport): void {
     'snapshot-size': report.snapshot?.sizeBytes,
     'restore-seconds': report.seconds.restore,
     'seed-seconds': report.seconds.seed,
+    urls: JSON.stringify(report.clones.map(({ url }) => url)),
+    'port-1': undefined,
+    ...Object.fromEntries(
+      report.clones.map(({ endpoint }, at) => [`port-${at + 1}`, endpoint.port]),
+    ),
   };
   for (const [name, value] of Object.entries(outputs)) core.setOutput(name, value ?? '');
 }

@@ -12,7 +12,7 @@ import {
   type RestoreSettings,
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
-import { jobScope } from './job.ts';
+import { jobScope } from '../job-scope.ts';
 import { phase, settingsContext, surroundings } from './phase.ts';
 import { writeSummary } from './report.ts';
 import { volumesSummary } from './summary.ts';

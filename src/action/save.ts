@@ -16,7 +16,7 @@ import {
 } from '../volume-settings.ts';
 import { readNamed } from './inputs.ts';
 import { info } from './log.ts';
-import { jobScope } from './job.ts';
+import { jobScope } from '../job-scope.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
 import { writeSummary } from './report.ts';
 import { volumesSummary } from './summary.ts';

@@ -21,6 +21,8 @@ export interface Command {
 export const commandNames = [
   'start',
   'stop',
+  'reset',
+  'clone',
   'save',
   'restore',
   'recover',
@@ -44,8 +46,8 @@ export const commands: readonly Command[] = [
     argument: { name: 'NAME', required: false },
     about: 'start a database: restored from its snapshot, else seeded and snapshotted',
     notes:
-      'Prints the URL on stdout, password included, and nothing else. NAME is how "stop" and "save" find the ' +
-      "database again; without it, it is the engine's.",
+      'Prints the URL on stdout, password included, and nothing else; with --clones also theirs, one a line. NAME is how ' +
+      '"stop", "save", "reset" and "clone" find the database again; without it, it is the engine\'s.',
     flags: [...inputFlags, identity],
     example: `snapvol start shop --image postgres:17 --port 0 \\
     --key-files 'db/**' --seed 'psql -f db/schema.sql -f db/rows.sql'`,
@@ -53,10 +55,34 @@ export const commands: readonly Command[] = [
   {
     name: 'stop',
     argument: { name: 'NAME', required: true },
-    about: 'remove a started database: its container and its volumes',
+    about: 'remove a started database and its clones: containers and volumes',
     notes: 'Snapshots stay, and so do volumes made by "restore".',
     flags: [],
     example: 'snapvol stop shop',
+  },
+  {
+    name: 'reset',
+    argument: { name: 'NAME', required: true },
+    about: 'put a started database back to its snapshot, at the same address',
+    notes:
+      'Its data is again what it was when "start" was done: all that was written since is gone, and whoever is connected ' +
+      'is cut off. Host, port and login stay. It returns when the database serves again. NAME may be a clone, as shop-2.',
+    flags: flags('wait-timeout'),
+    example: 'snapvol reset shop',
+  },
+  {
+    name: 'clone',
+    argument: { name: 'NAME', required: true },
+    about: 'start more databases from the snapshot of a started one, e.g. for parallel tests',
+    notes:
+      'They are called NAME-1, NAME-2 and so on, each with a server, a port and data of its own. They hold what NAME held ' +
+      'when "start" was done, not what was written to it since. Prints their URLs, one a line. "reset NAME-1" puts one ' +
+      'back, "stop NAME-1" removes it, "stop NAME" removes all.',
+    flags: [
+      { name: 'count', value: 'N', about: 'how many, up to 64 (1)' },
+      ...flags('wait-timeout'),
+    ],
+    example: 'snapvol clone shop --count 4',
   },
   {
     name: 'save',

@@ -93,6 +93,14 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   url: { value: 'TEMPLATE', about: 'generic, presets: of the URL, e.g. redis://{host}:{port}' },
   copy: { value: 'HOW', about: "auto, pipe (the image's tar) or archive (Docker's API) (auto)" },
   'max-size': { value: 'SIZE', about: 'restore no snapshot that unpacks to more (100GB)' },
+  reset: {
+    value: 'HOW',
+    about: 'how "reset" and clones are made possible: auto, overlay, reflink, copy, or off (auto)',
+  },
+  clones: {
+    value: 'N',
+    about: 'how many more databases to start from the same snapshot, NAME-1 to NAME-N (0)',
+  },
 };
 
 export const storeFlags = ['store', 'store-timeout'] as const;

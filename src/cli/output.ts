@@ -1,10 +1,12 @@
 import type { AppError, ErrorCode } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import type { Removed } from '../usecases/remove.ts';
-import type { StartReport } from '../usecases/report.ts';
+import type { CloneReport } from '../usecases/clone.ts';
+import type { ClonedDatabase, StartReport } from '../usecases/report.ts';
 import { describeSavings } from '../usecases/savings.ts';
 import type { RecoverReport } from '../usecases/recover.ts';
 import type { SaveVolumesReport } from '../usecases/save-volumes.ts';
+import type { ResetReport } from '../usecases/reset.ts';
 import type { RestoreReport } from '../usecases/restore.ts';
 import type { SaveReport } from '../usecases/save.ts';
 import { table } from './table.ts';
@@ -37,11 +39,25 @@ export function errorView(
   };
 }
 
-/** The URL alone on stdout; the password is nowhere but in it. */
+/** URLs alone on stdout; the password is nowhere but in them. */
 export function startView(report: StartReport): View {
-  const { endpoint, ...rest } = report;
+  const { endpoint, clones, ...rest } = report;
   const { host, port, user, database } = endpoint;
-  return { text: report.url, json: { ...rest, host, port, user, database } };
+  return {
+    text: [report, ...clones].map(({ url }) => url).join('\n'),
+    json: { ...rest, host, port, user, database, clones: clones.map(cloneJson) },
+  };
+}
+
+function cloneJson({ endpoint: { host, port }, ...rest }: ClonedDatabase): unknown {
+  return { ...rest, host, port };
+}
+
+export function cloneView(report: CloneReport): View {
+  return {
+    text: report.clones.map(({ url }) => url).join('\n'),
+    json: { ...report, clones: report.clones.map(cloneJson) },
+  };
 }
 
 /** What to do with it now; for the log. */
@@ -68,6 +84,11 @@ export function startLines(report: StartReport): string[] {
     `  look inside: docker exec -it ${container.slice(0, 12)} sh`,
     `  remove it:   snapvol stop ${name}`,
   ];
+}
+
+export function resetView(report: ResetReport): View {
+  const { name, seconds } = report;
+  return { text: `${name} is as it was when it was started, after ${seconds} s`, json: report };
 }
 
 export function stopView(name: string, { containers, volumes }: Removed): View {

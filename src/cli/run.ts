@@ -17,9 +17,11 @@ import {
 } from '../settings.ts';
 import { versionedKey } from '../snapshot/key.ts';
 import type { SnapshotTools, StoreTools } from '../usecases/context.ts';
+import { clone } from '../usecases/clone.ts';
 import { exportVolume } from '../usecases/export.ts';
 import { importArchive } from '../usecases/import.ts';
 import { recover, repair } from '../usecases/recover.ts';
+import { reset } from '../usecases/reset.ts';
 import { restore } from '../usecases/restore.ts';
 import { saveVolumes } from '../usecases/save-volumes.ts';
 import { save } from '../usecases/save.ts';
@@ -47,10 +49,7 @@ import { pruneView } from './output-prune.ts';
 import * as snapshotViews from './output-snapshots.ts';
 import * as views from './output.ts';
 import type { CliSurroundings } from './surroundings.ts';
-import { readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
-
-/** Names that are given here are unique on this machine, for this tool. */
-const scope = 'cli';
+import { readCount, readPruneRequest, readVerifyRequest } from './upkeep-flags.ts';
 
 type Run = (given: Given, around: CliSurroundings, signal: AbortSignal) => Promise<views.View>;
 
@@ -58,7 +57,7 @@ type Run = (given: Given, around: CliSurroundings, signal: AbortSignal) => Promi
 export const runs: Readonly<Record<CommandName, Run>> = {
   async start(given, around, signal) {
     const settings = parseSettings({ ...inputsOf(given), ...nameOf(given) }, around);
-    const owner = { run: randomUUID(), name: settings.name, scope };
+    const owner = { run: randomUUID(), name: settings.name, scope: around.scope };
     const who = {
       ...{ owner, uniqueName: true, provenance: from('start') },
       ...{ cwd: around.cwd, untrusted: undefined },
@@ -72,7 +71,25 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   async stop({ argument: name }, around, signal) {
     await using composed = await composeTools(around, 'auto');
     await repair(composed.tools, signal);
-    return views.stopView(name, await stop(composed.tools, { scope, name }));
+    return views.stopView(name, await stop(composed.tools, { scope: around.scope, name }));
+  },
+
+  async reset({ argument: name, values }, around, signal) {
+    const { waitTimeoutMs } = parseCopySettings(values, around);
+    await using composed = await composeTools(around, 'auto');
+    await repair(composed.tools, signal);
+    return views.resetView(
+      await reset(composed.tools, { scope: around.scope, name, waitTimeoutMs }, signal),
+    );
+  },
+
+  async clone({ argument: name, values }, around, signal) {
+    const { waitTimeoutMs } = parseCopySettings(values, around);
+    const count = readCount(values);
+    const owner = { run: randomUUID(), name, scope: around.scope };
+    await using composed = await composeTools(around, 'auto');
+    await repair(composed.tools, signal);
+    return views.cloneView(await clone(composed.tools, { owner, count, waitTimeoutMs }, signal));
   },
 
   async save(given, around, signal) {
@@ -86,7 +103,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     const request = { ...wanted, key, provenance: from('save') };
     return hasSources(settings)
       ? views.saveVolumesView(await saveVolumes(composed.tools, request, signal))
-      : views.saveView(await save(composed.tools, { ...request, scope }, signal));
+      : views.saveView(await save(composed.tools, { ...request, scope: around.scope }, signal));
   },
 
   async restore(given, around, signal) {
@@ -95,7 +112,9 @@ export const runs: Readonly<Record<CommandName, Run>> = {
     await using composed = await composeRepaired(around, copy, store, signal);
     const { tools } = composed;
     const found = await findSnapshot(tools.store, given.argument, signal);
-    return views.restoreView(await restore(tools, found, { ...settings, scope }, signal));
+    return views.restoreView(
+      await restore(tools, found, { ...settings, scope: around.scope }, signal),
+    );
   },
 
   async recover({ values }, around, signal) {

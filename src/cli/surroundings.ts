@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import type { Surroundings } from '../compose.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { jobScope } from '../job-scope.ts';
 import type { ResultStream } from './divert.ts';
 
 export interface CliSurroundings extends Surroundings {
+  /** Within which names of databases are unique: those of a job are found by all of its steps. */
+  readonly scope: string;
   /** Where `--store` is not given. */
   readonly defaultStore: string;
   /** Where a result goes that is more than a text. */
@@ -43,6 +46,7 @@ export function readSurroundings(
     outputFd: 2,
     token,
     secrets: { identity: identityFiles ?? SNAPVOL_IDENTITY, passphrase: SNAPVOL_PASSPHRASE },
+    scope: env['GITHUB_RUN_ID'] ? jobScope(env) : 'cli',
     defaultStore: defaultStore(env, homedir()),
     resultStream,
   };

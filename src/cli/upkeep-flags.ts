@@ -1,5 +1,13 @@
 import { AppError, messageOf } from '../errors.ts';
-import { ageMs, countOf, lines, parseSample, storageBytes } from '../setting-values.ts';
+import {
+  ageMs,
+  countBetween,
+  countOf,
+  lines,
+  parseSample,
+  storageBytes,
+} from '../setting-values.ts';
+import { maxClones } from '../settings.ts';
 import type { PruneRequest } from '../usecases/prune.ts';
 import type { VerifyRequest } from '../usecases/verify.ts';
 import type { Given } from './args.ts';
@@ -32,6 +40,11 @@ export function readVerifyRequest({ argument: key, values }: Given): VerifyChoic
   throw new AppError('invalid-settings', `${flag} is for several snapshots, and ${key} is given`, {
     hint: 'Leave out one of the two',
   });
+}
+
+/** How many clones. @throws `invalid-settings` */
+export function readCount(values: Given['values']): number {
+  return read(values, 'count', countBetween(1, maxClones)) ?? 1;
 }
 
 /** A variable of a shell that is not set must not mean "nothing". */

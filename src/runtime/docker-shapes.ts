@@ -25,6 +25,7 @@ export function volumeInfo(info: Docker.VolumeInspectInfo): VolumeInfo {
     labels: labelsOf(info.Labels),
     driver: info.Driver,
     options: options ?? {},
+    mountpoint: info.Mountpoint,
   };
 }
 
@@ -46,6 +47,14 @@ export function labelFilter(labels: Labels): string {
     label: Object.entries(labels).map(([name, value]) => `${name}=${value}`),
   });
 }
+
+/**
+ * Whether something has all of `wanted`. The engine has been asked for that; Podman 4 answers with what has any of them.
+ */
+export const carries =
+  (wanted: Labels) =>
+  ({ labels }: { readonly labels: Labels }): boolean =>
+    Object.entries(wanted).every(([name, value]) => labels[name] === value);
 
 /** As a Dockerfile has it. */
 export function labelInstruction(labels: Labels): string {

@@ -19,6 +19,7 @@ import {
   createOptions,
   envList,
   imageFacts,
+  carries,
   labelFilter,
   labelInstruction,
   labelsOf,
@@ -205,13 +206,14 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           filters: labelFilter(labels),
           ...abortable(signal),
         } as object);
-        return images.flatMap(({ RepoTags, Labels }) =>
+        const named = images.flatMap(({ RepoTags, Labels }) =>
           // Null for images without a name.
           ((RepoTags as string[] | null) ?? []).map((reference) => ({
             reference,
             labels: labelsOf(Labels as Labels | null),
           })),
         );
+        return named.filter(carries(labels));
       }),
 
     async removeImage(reference) {
@@ -249,7 +251,8 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           filters: labelFilter(labels),
           ...abortable(signal),
         } as object);
-        return ((Volumes as typeof Volumes | null) ?? []).map(volumeInfo);
+        const volumes = ((Volumes as typeof Volumes | null) ?? []).map(volumeInfo);
+        return volumes.filter(carries(labels));
       }),
 
     async removeVolume(name) {
@@ -336,7 +339,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       const inspected = await Promise.all(listed.map((c) => inspectContainer(c.Id, signal)));
       const states = inspected.filter((state) => state !== undefined);
       if (Object.keys(labels).length === 0) return states;
-      return states.filter((state) => state.labels[selfLabel] === state.name);
+      return states.filter((state) => carries({ ...labels, [selfLabel]: state.name })(state));
     },
 
     async removeContainer(id) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 
+import { withIdleContainer } from './idle-container.ts';
 import { helperName } from './labels.ts';
 import type { ContainerRuntime, Mount } from './runtime.ts';
 import { listEntries, type TarEntry } from './small-tar.ts';
@@ -22,7 +23,7 @@ export async function isFresh(
 ): Promise<boolean> {
   const mount: Mount = { ...target.storage, target: '/volume', readOnly: true, noCopy: true };
   let given: ReadonlyMap<string, string> | undefined;
-  return withContainer(runtime, target, [mount], async (id) => {
+  return withIdleContainer(runtime, lookingInto(target, [mount]), async (id) => {
     const tar = await runtime.getArchive(id, '/volume/.', signal);
     if (!tar) return true;
     for await (const { path, what } of contentsOf(tar)) {
@@ -43,7 +44,7 @@ async function givenBy(
   const found = new Map<string, string>();
   // Into folders of the host it copies nothing.
   if (mountPath === null || target.storage.type === 'bind') return found;
-  await withContainer(runtime, target, [], async (id) => {
+  await withIdleContainer(runtime, lookingInto(target, []), async (id) => {
     const tar = await runtime.getArchive(id, `${mountPath}/.`, signal);
     if (!tar) return;
     for await (const { path, what } of contentsOf(tar)) found.set(path, what);
@@ -65,20 +66,6 @@ async function digestOf(content: TarEntry['content']): Promise<string> {
   return hash.digest('hex');
 }
 
-/** A container that is created, never started, and removed. */
-async function withContainer<T>(
-  runtime: ContainerRuntime,
-  { storage, image, labels }: CopyTarget,
-  mounts: readonly Mount[],
-  work: (id: string) => Promise<T>,
-): Promise<T> {
-  const id = await runtime.createContainer({
-    ...{ name: helperName(storage.source, 'look'), image, labels, mounts },
-    entrypoint: ['never-started'],
-  });
-  try {
-    return await work(id);
-  } finally {
-    await runtime.removeContainer(id);
-  }
-}
+const lookingInto = ({ storage, image, labels }: CopyTarget, mounts: readonly Mount[]) => ({
+  ...{ name: helperName(storage.source, 'look'), image, labels, mounts },
+});

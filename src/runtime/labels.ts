@@ -15,7 +15,9 @@ export type Purpose =
   | 'suspended'
   | 'restoring'
   | 'committed'
-  | 'starting';
+  | 'starting'
+  | 'layer'
+  | 'resetting';
 
 /** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
 export interface Owner {
@@ -103,3 +105,18 @@ export const recordLabel = `${prefix}record`;
 export const engineLabel = `${prefix}engine`;
 export const runLabel = `${prefix}run`;
 export const nameLabel = `${prefix}name`;
+export const scopeLabel = `${prefix}scope`;
+
+/** On a clone: the volume that it is put back to, and how it was made. */
+export const goldenLabel = `${prefix}golden`;
+export const cloneMethodLabel = `${prefix}clone-method`;
+
+/** Finds all that belongs to the clones of a database. */
+export function cloneLabels(scope: string, name: string): Labels {
+  return { ...scopeLabels(scope), [`${prefix}clone-of`]: name };
+}
+
+/** Finds all that belongs to clones of what one run made. */
+export function cloneRunLabels(run: string): Labels {
+  return { [`${prefix}clone-of-run`]: run };
+}

@@ -120,6 +120,8 @@ export interface VolumeDriver {
 export interface VolumeInfo extends VolumeDriver {
   readonly name: string;
   readonly labels: Labels;
+  /** Its folder, on the engine's host. */
+  readonly mountpoint: string;
 }
 
 export interface NamedImage {

@@ -28,6 +28,11 @@ export interface TarEntry {
   readonly path: string;
   readonly type: string;
   readonly linkName: string;
+  /** Numbers, as in the file system. */
+  readonly owner: number;
+  readonly group: number;
+  readonly mode: number;
+  readonly mtime: Date;
   /** To be read, or left, before the next entry is asked for. */
   readonly content: AsyncIterable<Buffer>;
 }
@@ -42,10 +47,10 @@ export async function* listEntries(tar: Readable): AsyncGenerator<TarEntry> {
     .pipe(reader as unknown as Writable);
   try {
     for await (const entry of reader) {
-      const { name, type, linkname } = entry.header;
+      const { name, type, linkname, uid, gid, mode, mtime } = entry.header;
       yield {
         path: name.replace(/^(\.?\/)*/, '').replace(/^\.$|\/+$/, ''),
-        ...{ type, linkName: linkname },
+        ...{ type, linkName: linkname, owner: uid, group: gid, mode, mtime },
         // A cast: its types do not say that an entry yields buffers.
         content: entry as AsyncIterable<Buffer>,
       };

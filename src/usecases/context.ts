@@ -4,6 +4,7 @@ import type { Owner } from '../runtime/labels.ts';
 import type { PlainArchiver } from '../runtime/plain-archiver.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
 import type { RunScript } from '../runtime/script.ts';
+import type { VolumeCloner } from '../runtime/volume-cloner.ts';
 import type { VolumeCopier } from '../runtime/volume-copier.ts';
 import type { SnapshotStore } from '../stores/store.ts';
 
@@ -11,6 +12,8 @@ import type { SnapshotStore } from '../stores/store.ts';
 export interface Tools {
   readonly runtime: ContainerRuntime;
   readonly copier: VolumeCopier;
+  /** The ways to clone a volume, the best first. */
+  readonly cloners: readonly VolumeCloner[];
   readonly runScript: RunScript;
   readonly log: Log;
   readonly clock: Clock;

@@ -1,12 +1,11 @@
-import type { Endpoint, Engine } from '../engines/engine.ts';
+import type { Credentials, Endpoint, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { howEnded, logTailLines, waitUntilReady } from '../runtime/health.ts';
-import { engineLabel, labelsFor, recordLabel, type Owner } from '../runtime/labels.ts';
+import type { ContainerSpec } from '../runtime/runtime.ts';
 import { packFiles } from '../runtime/small-tar.ts';
-import type { Settings } from '../settings.ts';
+import type { KeyFile } from '../snapshot/key.ts';
 import type { Tools } from './context.ts';
-import type { Plan } from './plan.ts';
-import { encodeRecord } from './record.ts';
+import type { PlannedVolume } from './plan.ts';
 
 /** A database that serves. */
 export interface Database {
@@ -18,64 +17,73 @@ export interface Database {
   readonly startedAt: string;
   /** The port published on the host, to be published again; in a network there may be none. */
   readonly hostPort: number | undefined;
+  /** What it writes to. */
+  readonly volumes: readonly PlannedVolume[];
 }
 
+/** How a database's container is made and reached. */
+export interface Launch {
+  readonly engine: Engine;
+  readonly credentials: Credentials;
+  readonly spec: Omit<ContainerSpec, 'mounts' | 'publish'>;
+  readonly volumes: readonly PlannedVolume[];
+  readonly containerPort: number;
+  /** On the host; 0: the engine chooses. Absent: it is reached in its network alone. */
+  readonly hostPort: number | undefined;
+  /** Where the port was taken meanwhile, another one will do. */
+  readonly anyPort: boolean;
+  /** For an empty database. */
+  readonly initFiles: readonly KeyFile[];
+  readonly waitTimeoutMs: number;
+}
+
+/** A free port may be taken by somebody else before it is used: how many are tried. */
+const freePorts = 3;
+
 /**
- * Creates the container on the planned volumes, starts it, and waits until the database truly serves.
- * @param hostPort 0: the engine chooses
- * @param how `initialise`: the volume is empty, init files are wanted
+ * Creates the container on its volumes, starts it, and waits until the database truly serves.
  * @throws `container-unhealthy`, `port-taken`
  */
-export async function launch(
+export async function launch(tools: Tools, wanted: Launch, signal: AbortSignal): Promise<Database> {
+  for (let tried = 1, { hostPort } = wanted; ; tried++, hostPort = 0) {
+    try {
+      return await launchOn(tools, { ...wanted, hostPort }, signal);
+    } catch (error) {
+      const isTaken = error instanceof AppError && error.code === 'port-taken';
+      if (!wanted.anyPort || !isTaken || tried === freePorts) throw error;
+      tools.log.info(`${error.message}: another one is tried`);
+      await tools.runtime.removeContainer(wanted.spec.name);
+    }
+  }
+}
+
+async function launchOn(
   { runtime, clock }: Tools,
-  plan: Plan,
-  settings: Settings,
-  owner: Owner,
-  hostPort: number,
-  how: { readonly initialise: boolean },
+  wanted: Launch,
   signal: AbortSignal,
 ): Promise<Database> {
-  const { engine, credentials, containerPort } = plan;
-  const published = settings.network === undefined || settings.port !== undefined;
+  const { engine, credentials, spec, volumes, containerPort, hostPort, initFiles } = wanted;
   // Without the signal: an aborted request may leave what is looked for before it is there.
   signal.throwIfAborted();
   const id = await runtime.createContainer({
-    name: plan.containerName,
-    image: plan.image.reference,
-    labels: {
-      ...labelsFor(owner, 'database'),
-      [engineLabel]: engine.id,
-      [recordLabel]: encodeRecord(plan, settings),
-    },
-    env: plan.containerEnv,
-    ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
-    ...(plan.args.length > 0 && { command: plan.args }),
-    mounts: plan.volumes.map(({ volume, mountPath }) => ({
+    ...spec,
+    mounts: volumes.map(({ volume, mountPath }) => ({
       type: 'volume',
       source: volume,
       target: mountPath,
     })),
-    ...(published && { publish: { containerPort, hostPort } }),
-    ...(settings.network !== undefined && { network: settings.network }),
-    ...(settings.memoryBytes !== undefined && { memoryBytes: settings.memoryBytes }),
-    ...(settings.shmBytes !== undefined && { shmBytes: settings.shmBytes }),
+    ...(hostPort !== undefined && { publish: { containerPort, hostPort } }),
   });
-  if (how.initialise && engine.initPath !== undefined && plan.initFiles.length > 0) {
-    await runtime.putArchive(id, '/', packFiles(engine.initPath, plan.initFiles), signal);
+  if (engine.initPath !== undefined && initFiles.length > 0) {
+    await runtime.putArchive(id, '/', packFiles(engine.initPath, initFiles), signal);
   }
   await runtime.startContainer(id, signal);
-  await waitUntilReady(
-    runtime,
-    clock,
-    id,
-    engine.readiness(credentials),
-    settings.waitTimeoutMs,
-    signal,
-  );
+  const readiness = engine.readiness(credentials);
+  await waitUntilReady(runtime, clock, id, readiness, wanted.waitTimeoutMs, signal);
 
   const [state, info] = await Promise.all([runtime.inspectContainer(id, signal), runtime.info()]);
   const boundPort = state?.hostPort;
-  if (state?.running !== true || (published && boundPort === undefined)) {
+  if (state?.running !== true || (hostPort !== undefined && boundPort === undefined)) {
     const how = state?.running ? 'has not published its port' : howEnded(state);
     throw new AppError('container-unhealthy', `the database ${how} right after it was ready`, {
       hint: 'Look at its last log lines, printed with this error',
@@ -83,11 +91,11 @@ export async function launch(
     });
   }
   const { host, port } =
-    settings.network === undefined && boundPort !== undefined
+    spec.network === undefined && boundPort !== undefined
       ? { host: info.host, port: boundPort }
-      : { host: plan.containerName, port: containerPort };
+      : { host: spec.name, port: containerPort };
   return {
-    ...{ id, engine, endpoint: { ...credentials, host, port } },
+    ...{ id, engine, volumes, endpoint: { ...credentials, host, port } },
     ...{ hostPort: boundPort, startedAt: state.startedAt },
   };
 }

@@ -16,6 +16,8 @@ export const phaseNames = [
   'snapshot',
   /** Carrying the bundle to the store. */
   'save',
+  /** Until all clones serve. */
+  'clones',
 ] as const;
 export type PhaseName = (typeof phaseNames)[number];
 

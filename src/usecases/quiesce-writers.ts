@@ -7,7 +7,7 @@ import { startAgain, type ChangedPort } from './go-on.ts';
 import { uncleanError, usableData } from './probes.ts';
 import { whileQuiesced, type Copy, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import { runHook } from './scripts.ts';
-import { suspensionOf, whileSuspended } from './suspension.ts';
+import { suspensionOf, whileLeftAlone, whileSuspended } from './suspension.ts';
 import { manifestImage } from './take.ts';
 import { findWorthless } from './worthless.ts';
 import type { VolumeWriter } from './writers.ts';
@@ -46,11 +46,13 @@ export async function quiesceWriters<T>(
     if (!writer) return copy(worthless);
     const { container, target, readiness } = writer;
     if (!container.running) {
-      described.push(await describeEnded(tools, writer));
-      if (settings.trim && target.engine.cleanExitCodes.includes(container.exitCode)) {
-        worthless.set(writer, await findWorthless(tools.runtime, target, container));
-      }
-      return rest(at + 1);
+      return whileLeftAlone(tools.runtime, container, async () => {
+        described.push(await describeEnded(tools, writer));
+        if (settings.trim && target.engine.cleanExitCodes.includes(container.exitCode)) {
+          worthless.set(writer, await findWorthless(tools.runtime, target, container));
+        }
+        return rest(at + 1);
+      });
     }
     const graceMs = Math.max(settings.stopTimeoutMs, container.stopTimeoutMs ?? 0);
     const how = settings.quiesce;

@@ -16,18 +16,28 @@ export interface DatabaseRecord {
   readonly imageId: string;
   readonly credentials: DatabaseManifest['credentials'];
   /** In a network of its own it is reached by the container's name. */
-  readonly inNetwork: boolean;
+  readonly network: string | undefined;
+  /** On a port of the host. */
+  readonly isPublished: boolean;
+  readonly memoryBytes: number | undefined;
+  readonly shmBytes: number | undefined;
 }
 
 export function encodeRecord(
   { engine, image, target }: Pick<Plan, 'engine' | 'image' | 'target'>,
-  { engineInputs, network }: Pick<Settings, 'engineInputs' | 'network'>,
+  {
+    engineInputs,
+    network,
+    memoryBytes,
+    shmBytes,
+  }: Pick<Settings, 'engineInputs' | 'network' | 'memoryBytes' | 'shmBytes'>,
+  isPublished: boolean,
 ): string {
   const record: DatabaseRecord = {
     inputs: { ...engineInputs, engine: engine.id, image: image.reference },
     imageId: image.id,
     credentials: target.credentials,
-    inNetwork: network !== undefined,
+    ...{ network, isPublished, memoryBytes, shmBytes },
   };
   return JSON.stringify(record);
 }

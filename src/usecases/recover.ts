@@ -6,6 +6,7 @@ import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { shutDown } from './quiesce.ts';
 import { removeRun } from './remove.ts';
+import { resetAgain } from './reset.ts';
 import { finish, isCommitted, readRestoring, rollBack } from './restoring.ts';
 import { readSuspension, type Suspension } from './suspension.ts';
 import { describeWriter } from './writers.ts';
@@ -92,6 +93,12 @@ export async function recover(
       await (committed ? finish(tools, restoring) : rollBack(tools, restoring));
       return `${committed ? 'went on with' : 'undid'} a restore that was cut off`;
     });
+  }
+
+  for (const note of await runtime.listVolumes(purposeLabels('resetting'), signal)) {
+    const what = `the reset of ${note.labels[nameLabel] ?? ''}`;
+    if (!isOrphan(note.labels, what)) continue;
+    await attempt(what, () => resetAgain(tools, note, waitTimeoutMs, signal));
   }
 
   for (const { labels } of await runtime.listVolumes(purposeLabels('starting'), signal)) {

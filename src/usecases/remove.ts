@@ -1,4 +1,4 @@
-import { purposeLabel, purposeLabels, runLabels } from '../runtime/labels.ts';
+import { cloneRunLabels, purposeLabel, purposeLabels, runLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, Labels } from '../runtime/runtime.ts';
 
 export interface Removed {
@@ -6,9 +6,23 @@ export interface Removed {
   readonly volumes: readonly string[];
 }
 
-/** Removes exactly what one run created. Does nothing when nothing is left. */
+/** Removes exactly what one run created, and what was cloned from that. Does nothing when nothing is left. */
 export async function removeRun(runtime: ContainerRuntime, run: string): Promise<Removed> {
-  return removeLabelled(runtime, runLabels(run));
+  return removeWithClones(runtime, cloneRunLabels(run), runLabels(run));
+}
+
+/** Clones first: they may be mounted over the volumes of what they were made of. */
+export async function removeWithClones(
+  runtime: ContainerRuntime,
+  ofClones: Labels,
+  own: Labels,
+): Promise<Removed> {
+  const clones = await removeLabelled(runtime, ofClones);
+  const rest = await removeLabelled(runtime, own);
+  return {
+    containers: [...clones.containers, ...rest.containers],
+    volumes: [...clones.volumes, ...rest.volumes],
+  };
 }
 
 /** All that carries the labels. The note of a `start` goes last: until then the rest is found again after a kill. */

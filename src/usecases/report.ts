@@ -54,4 +54,13 @@ export interface StartReport {
   readonly criticalPath: readonly PathStep[];
   /** Of a hit whose snapshot tells what its seeding took. */
   readonly savings: Savings | undefined;
+  readonly clones: readonly ClonedDatabase[];
+}
+
+/** A database of its own, made from the same snapshot. */
+export interface ClonedDatabase {
+  readonly name: string;
+  readonly container: string;
+  readonly endpoint: Endpoint;
+  readonly url: string;
 }

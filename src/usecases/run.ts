@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 
 import { AppError, explain } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
-import { runLabels } from '../runtime/labels.ts';
+import { engineLabel, labelsFor, recordLabel, runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
@@ -10,10 +10,12 @@ import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { criticalPath } from './critical-path.ts';
 import { launch, type Database } from './database.ts';
-import type { Plan } from './plan.ts';
+import { liveVolumes } from './golden.ts';
+import type { Plan, PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
 import type { Phases } from './phases.ts';
+import { encodeRecord } from './record.ts';
 import type { StartReport } from './report.ts';
 import { savingsOf } from './savings.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
@@ -29,36 +31,54 @@ export interface Run {
   readonly signal: AbortSignal;
 }
 
-/** A free port may be taken by somebody else before it is used: how many are tried. */
-const freePorts = 3;
-
 /**
- * The database on the planned volumes, on the wanted port unless another one is given. Where any port will do, one that
- * was taken meanwhile is changed for another. Its callers time it.
+ * The database on these volumes, on the wanted port unless another one is given. Its callers time it.
+ * @param how `initialise`: the volumes are empty, init files are wanted
  */
 export async function serve(
   run: Run,
+  volumes: readonly PlannedVolume[],
   how: { readonly initialise: boolean },
   hostPort = run.settings.port ?? run.plan.containerPort,
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
-  for (let tried = 1, port = hostPort; ; tried++, port = 0) {
-    try {
-      return await launch(tools, plan, settings, who.owner, port, how, signal);
-    } catch (error) {
-      const isTaken = error instanceof AppError && error.code === 'port-taken';
-      if (settings.port !== 0 || !isTaken || tried === freePorts) throw error;
-      tools.log.info(`${error.message}: another one is tried`);
-      await tools.runtime.removeContainer(plan.containerName);
-    }
-  }
+  const { engine, credentials, containerPort } = plan;
+  const { network, port, memoryBytes, shmBytes, waitTimeoutMs } = settings;
+  const isPublished = network === undefined || port !== undefined;
+  const wanted = {
+    ...{ engine, credentials, volumes, containerPort, waitTimeoutMs },
+    spec: {
+      name: plan.containerName,
+      image: plan.image.reference,
+      labels: {
+        ...labelsFor(who.owner, 'database'),
+        [engineLabel]: engine.id,
+        [recordLabel]: encodeRecord(plan, settings, isPublished),
+      },
+      env: plan.containerEnv,
+      ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
+      ...(plan.args.length > 0 && { command: plan.args }),
+      ...(network !== undefined && { network }),
+      ...(memoryBytes !== undefined && { memoryBytes }),
+      ...(shmBytes !== undefined && { shmBytes }),
+    },
+    hostPort: isPublished ? hostPort : undefined,
+    anyPort: port === 0,
+    initFiles: how.initialise ? plan.initFiles : [],
+  };
+  return launch(tools, wanted, signal);
 }
 
 /**
  * Fills new volumes from the bundle, which is used up by it, and starts the database on them.
+ * @param how `golden`: they stay as they are, and it writes to clones of them
  * @throws `container-unhealthy` also for a server that holds nothing of what it should
  */
-export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Database> {
+export async function serveRestored(
+  run: Run,
+  bundle: Bundle<DatabaseManifest>,
+  how: { readonly golden: boolean },
+): Promise<Database> {
   const { tools, plan, settings, phases, signal } = run;
   const { reference } = plan.image;
   const upgrade = upgradeOf(bundle.manifest, plan.target);
@@ -70,7 +90,10 @@ export async function serveRestored(run: Run, bundle: Bundle<DatabaseManifest>):
   );
   // A restored bundle is only a second copy on a disk that may be small.
   await rm(bundle.dir, { recursive: true });
-  const database = await phases.timed('ready', () => serve(run, { initialise: false }));
+  const database = await phases.timed('ready', async () => {
+    const volumes = how.golden ? await liveVolumes(run) : plan.volumes;
+    return serve(run, volumes, { initialise: false });
+  });
   await requireItems(run, database, bundle.manifest.engine.items);
   return database;
 }
@@ -139,13 +162,12 @@ export function warn({ tools }: Run, what: string, error: AppError): void {
 
 export function reportOf(
   { tools, settings, plan, who, phases }: Run,
-  { id, endpoint }: Database,
+  { id, endpoint, volumes }: Database,
   facts: Pick<StartReport, 'outcome' | 'missReason' | 'matchedKey' | 'snapshot' | 'save'>,
 ): StartReport {
   const url = plan.engine.url(endpoint);
   if (endpoint.password !== plan.engine.defaults.password) tools.log.mask(url);
-  const seconds = phases.seconds();
-  const path = criticalPath(phases.list(), seconds.total);
+  const times = timesOf(phases);
   return {
     ...facts,
     key: plan.key,
@@ -155,13 +177,23 @@ export function reportOf(
     engine: plan.engine.id,
     image: settings.image,
     container: id,
-    volume: plan.volumes[0]?.volume ?? '',
+    volume: volumes[0]?.volume ?? '',
     endpoint,
     url,
+    clones: [],
+    ...times,
+    savings:
+      facts.outcome === 'hit' && facts.snapshot
+        ? savingsOf(facts.snapshot, times.criticalPath)
+        : undefined,
+  };
+}
+
+export function timesOf(phases: Phases): Pick<StartReport, 'phases' | 'seconds' | 'criticalPath'> {
+  const seconds = phases.seconds();
+  return {
     phases: phases.list(),
     seconds,
-    criticalPath: path,
-    savings:
-      facts.outcome === 'hit' && facts.snapshot ? savingsOf(facts.snapshot, path) : undefined,
+    criticalPath: criticalPath(phases.list(), seconds.total),
   };
 }

@@ -1,10 +1,9 @@
 import { secondsSince } from '../clock.ts';
-import type { Endpoint } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { waitUntilReady } from '../runtime/health.ts';
-import { volumeNameLabel, type Owner } from '../runtime/labels.ts';
-import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
-import { credentialsIn, parseSettings, type CopySettings } from '../settings.ts';
+import type { Owner } from '../runtime/labels.ts';
+import type { ContainerState } from '../runtime/runtime.ts';
+import type { CopySettings } from '../settings.ts';
 import { writeBundle, type Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { StoreTools, Tools } from './context.ts';
@@ -16,14 +15,13 @@ import {
   type SavedSnapshot,
   type SaveSeconds,
 } from './destination.ts';
-import { dataParts, type PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
-import { readRecord } from './record.ts';
 import { startAgain } from './go-on.ts';
-import { suspensionOf, whileSuspended } from './suspension.ts';
-import { takeSnapshot, type SnapshotSource } from './take.ts';
+import { suspensionOf, whileLeftAlone, whileSuspended } from './suspension.ts';
+import { takeSnapshot } from './take.ts';
 import { findStarted, notStarted } from './started.ts';
+import { readStarted, type StartedSource } from './started-source.ts';
 
 /** How long a server that serves may take to say how much it holds. */
 const itemsTimeoutMs = 30_000;
@@ -63,7 +61,7 @@ export async function save(
   await requireKeyFree(store, request, signal);
   const container = await findStarted(runtime, request, signal);
   if (!container) throw await notStarted(runtime, request);
-  const source = await readSource(runtime, container, request, signal);
+  const source = await readStarted(runtime, container, request, signal);
   refusePaused(container);
   if (container.running) {
     // Before anything is stopped: afterwards nobody could tell whether the database serves again.
@@ -92,69 +90,10 @@ export async function save(
   };
 }
 
-/** A snapshot's source, and where the database is reached. */
-interface Source extends SnapshotSource {
-  readonly endpoint: Endpoint;
-}
-
-/** Everything about a database that an earlier run started, from its labels, mounts and environment. */
-async function readSource(
-  runtime: ContainerRuntime,
-  container: ContainerState,
-  { name, key }: Pick<SaveRequest, 'name' | 'key'>,
-  signal: AbortSignal,
-): Promise<Source> {
-  const record = readRecord(container);
-  const settings = parseSettings(record.inputs, { defaultStore: 'artifact' }); // the store is not used
-  const { engine } = settings;
-  const { user, database } = record.credentials;
-  const image = {
-    ...(await runtime.ensureImage(record.imageId, signal)),
-    reference: settings.image,
-  };
-  const { dataPath } = engine.location(image, container.env);
-  const volumes = await labelledVolumes(runtime, container, signal);
-  const extraVolumes = volumes.filter(({ name }) => name !== 'data');
-  return {
-    name,
-    engine,
-    image,
-    dataPath,
-    volumes,
-    key,
-    keyParts: dataParts(engine.id, image, record.credentials, dataPath, extraVolumes),
-    target: { credentials: record.credentials },
-    endpoint: {
-      ...{ user, database, password: credentialsIn(engine, container.env, []).password },
-      ...(record.inNetwork || container.hostPort === undefined
-        ? { host: container.name, port: engine.port(image) }
-        : { host: (await runtime.info()).host, port: container.hostPort }),
-    },
-  };
-}
-
-/** The volumes that `start` made for it, its own data first. */
-async function labelledVolumes(
-  runtime: ContainerRuntime,
-  container: ContainerState,
-  signal: AbortSignal,
-): Promise<PlannedVolume[]> {
-  const volumes: PlannedVolume[] = [];
-  for (const { type, source, target } of container.mounts) {
-    const found = type === 'volume' ? await runtime.findVolume(source, signal) : undefined;
-    const name = found?.labels[volumeNameLabel];
-    if (found && name !== undefined) {
-      volumes.push({ name, volume: found.name, mountPath: target, labels: found.labels });
-    }
-  }
-  const rank = ({ name }: PlannedVolume): string => (name === 'data' ? '' : name);
-  return volumes.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
-}
-
 async function takeAndStartAgain(
   tools: Tools,
   container: ContainerState,
-  source: Source,
+  source: StartedSource,
   { settings, provenance }: SaveRequest,
   signal: AbortSignal,
 ): Promise<Bundle<DatabaseManifest>> {
@@ -165,7 +104,8 @@ async function takeAndStartAgain(
   const take = async (): Promise<Bundle<DatabaseManifest>> =>
     (await takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal)).bundle;
   const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
-  if (!container.running || how === 'none') return take();
+  if (!container.running) return whileLeftAlone(tools.runtime, container, take);
+  if (how === 'none') return take();
   const selfEnding = engine.shutdown !== undefined;
   const suspension = suspensionOf(container, { how, order: 0, graceMs }, selfEnding);
   return whileSuspended(tools, suspension, take, async () => {
@@ -180,7 +120,7 @@ async function takeAndStartAgain(
 async function compareItems(
   { runtime, log }: Tools,
   { id }: ContainerState,
-  { engine, endpoint }: Source,
+  { engine, endpoint }: StartedSource,
   bundle: Bundle<DatabaseManifest>,
   signal: AbortSignal,
 ): Promise<Bundle<DatabaseManifest>> {

@@ -1,10 +1,13 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
+import { keepsGolden } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { StoreTools } from './context.ts';
 import type { Database } from './database.ts';
+import { liveVolumes } from './golden.ts';
+import { whileQuiesced, type Quiesced } from './quiesce.ts';
 import { removeMade } from './remove.ts';
 import { reportSnapshot, type SaveOutcome, type StartReport } from './report.ts';
 import { runUserScript, scriptEnv } from './scripts.ts';
@@ -28,7 +31,7 @@ export async function seed(
   base: Bundle<DatabaseManifest> | undefined,
   miss: Miss,
 ): Promise<StartReport> {
-  const { log, runtime } = run.tools;
+  const { log } = run.tools;
   const seeded = await seedDatabase(run, base);
   const report = (
     { database, baseKey }: Seeded,
@@ -43,7 +46,12 @@ export async function seed(
   const reason = reasonNotToSave(run, miss);
   if (reason !== undefined) {
     log.info(`Not saved: ${reason}`);
-    return report(seeded, { kind: 'skipped', reason });
+    const skipped = { kind: 'skipped', reason } as const;
+    if (!keepsGolden(run.settings)) return report(seeded, skipped);
+    const { taken, restarted } = await stopAndRestart(run, seeded.database);
+    if (taken instanceof AppError) warn(run, 'the database cannot be reset', taken);
+    if (restarted) return report({ ...seeded, database: restarted }, skipped);
+    return report(await seedOnceMore(run), skipped);
   }
   const { taken, restarted, readySeconds } = await snapshotAndRestart(run, seeded.database);
   // Now: an upload in the background takes the bundle away.
@@ -54,10 +62,14 @@ export async function seed(
       : await saveIfWorthwhile(run, taken, readySeconds);
   const snapshot = save.kind === 'saved' || save.kind === 'uploading' ? known : undefined;
   if (restarted) return report({ ...seeded, database: restarted }, save, snapshot);
-  // A database that was killed may have lost what it was given last, and nobody could tell.
-  log.info('Seeding once more: the first database cannot be trusted');
-  await removeMade(runtime, runLabels(run.who.owner.run));
-  return report(await seedDatabase(run, undefined), save);
+  return report(await seedOnceMore(run), save);
+}
+
+/** A database that was killed may have lost what it was given last, and nobody could tell. */
+async function seedOnceMore(run: Run): Promise<Seeded> {
+  run.tools.log.info('Seeding once more: the first database cannot be trusted');
+  await removeMade(run.tools.runtime, runLabels(run.who.owner.run));
+  return seedDatabase(run, undefined);
 }
 
 interface Seeded {
@@ -87,7 +99,7 @@ async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined
 /** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
 async function tryBase(run: Run, base: Bundle<DatabaseManifest>): Promise<Seeded | undefined> {
   try {
-    const database = await serveRestored(run, base);
+    const database = await serveRestored(run, base, { golden: false });
     return { database, baseKey: base.manifest.key };
   } catch (error) {
     await discard(run, `the base snapshot ${base.manifest.key}`, error);
@@ -100,7 +112,9 @@ async function serveEmpty(run: Run): Promise<Database> {
   // Without the signal: an aborted request may leave what is looked for before it is there.
   for (const { volume, labels } of plan.volumes) await tools.runtime.createVolume(volume, labels);
   tools.log.info(`starting an empty database (${plan.image.reference})`);
-  const database = await phases.timed('ready', () => serve(run, { initialise: true }));
+  const database = await phases.timed('ready', () =>
+    serve(run, plan.volumes, { initialise: true }),
+  );
   tools.log.info(`ready in ${phases.seconds().ready ?? 0} s`);
   return database;
 }
@@ -108,50 +122,77 @@ async function serveEmpty(run: Run): Promise<Database> {
 /** What only the user can put right, or nobody. */
 const fatal: ReadonlySet<AppError['code']> = new Set(['docker-unreachable', 'invalid-settings']);
 
-/** A snapshot, or why there is none; and the database that serves after it, unless its data cannot be trusted. */
-interface TakenAndRestarted {
-  readonly taken: TakenSnapshot | AppError;
+/** What was done while it was stopped, or why it was not; and the database that serves after it, unless its data cannot be trusted. */
+interface Restarted<T> {
+  readonly taken: T | AppError;
   readonly restarted: Database | undefined;
   /** What starting it again took; 0 for one that was not stopped. */
   readonly readySeconds: number;
 }
 
-/**
- * Copies the volumes of the database. One that is stopped for it starts again as a hit would: a new container on the
- * same volumes and port. A snapshot that must not be made is an error as a value: there is a way on without it.
- */
-function snapshotAndRestart(run: Run, database: Database): Promise<TakenAndRestarted> {
+function snapshotAndRestart(run: Run, database: Database): Promise<Restarted<TakenSnapshot>> {
   const { tools, settings, plan, who, phases, signal } = run;
   // On top of a base, its restore is what an empty database is elsewhere.
   const { restore = 0, ready = 0, seed: seedSeconds = 0 } = phases.seconds();
   const facts = { provenance: who.provenance, initSeconds: restore + ready, seedSeconds };
-  const take = async (): Promise<TakenAndRestarted> => {
-    const taken = await takeSnapshot(tools, plan, database, settings, facts, signal).catch(
-      (error: unknown) => {
-        signal.throwIfAborted();
-        if (error instanceof AppError && !fatal.has(error.code)) return error;
-        throw error;
-      },
-    );
-    if (settings.quiesce !== 'stop') return { taken, restarted: database, readySeconds: 0 };
-    // Only a copy that failed says nothing against the data it was made from.
-    if (taken instanceof AppError && taken.code !== 'copy-failed') {
-      return { taken, restarted: undefined, readySeconds: 0 };
-    }
-    await tools.runtime.removeContainer(database.id);
-    const startMs = tools.clock.monotonicMs();
-    const restarted = await serve(run, { initialise: false }, database.hostPort);
-    const readySeconds = secondsSince(tools.clock, startMs);
-    try {
-      if (!(taken instanceof AppError)) {
-        await requireItems(run, restarted, taken.bundle.manifest.engine.items);
-      }
-    } catch (error) {
-      return { taken: toAppError(error), restarted: undefined, readySeconds };
-    }
-    return { taken, restarted, readySeconds };
-  };
-  return phases.timed('snapshot', () => tools.log.group('Snapshot', take));
+  return phases.timed('snapshot', () =>
+    tools.log.group('Snapshot', () =>
+      restartAfter(
+        run,
+        database,
+        () => takeSnapshot(tools, plan, database, settings, facts, signal),
+        ({ bundle }) => bundle.manifest.engine.items,
+      ),
+    ),
+  );
+}
+
+/** So that its volumes can be kept as they are. */
+function stopAndRestart(run: Run, database: Database): Promise<Restarted<Quiesced<void>>> {
+  const { tools, settings, plan, signal } = run;
+  const { dataPath, volumes } = plan;
+  const source = { ...database, dataPath, mountPaths: volumes.map((each) => each.mountPath) };
+  const nothing = (): Promise<void> => Promise.resolve();
+  return restartAfter(
+    run,
+    database,
+    () => whileQuiesced(tools, source, { ...settings, trim: false }, nothing, signal),
+    ({ items }) => items,
+  );
+}
+
+/**
+ * One that is stopped for it starts again as a hit would: a new container on the same port, on clones of its volumes or
+ * on these. What must not be taken is an error as a value: there is a way on without it.
+ */
+async function restartAfter<T>(
+  run: Run,
+  database: Database,
+  take: () => Promise<T>,
+  itemsOf: (taken: T) => number | null,
+): Promise<Restarted<T>> {
+  const { tools, settings, signal } = run;
+  const taken = await take().catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (error instanceof AppError && !fatal.has(error.code)) return error;
+    throw error;
+  });
+  if (settings.quiesce !== 'stop') return { taken, restarted: database, readySeconds: 0 };
+  // Only a copy that failed says nothing against the data it was made from.
+  if (taken instanceof AppError && taken.code !== 'copy-failed') {
+    return { taken, restarted: undefined, readySeconds: 0 };
+  }
+  await tools.runtime.removeContainer(database.id);
+  const startMs = tools.clock.monotonicMs();
+  const volumes = await liveVolumes(run);
+  const restarted = await serve(run, volumes, { initialise: false }, database.hostPort);
+  const readySeconds = secondsSince(tools.clock, startMs);
+  try {
+    if (!(taken instanceof AppError)) await requireItems(run, restarted, itemsOf(taken));
+  } catch (error) {
+    return { taken: toAppError(error), restarted: undefined, readySeconds };
+  }
+  return { taken, restarted, readySeconds };
 }
 
 function reasonNotToSave({ settings, who, plan, tools }: Run, miss: Miss): string | undefined {

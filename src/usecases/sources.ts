@@ -7,6 +7,7 @@ import { foreignLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import type { VolumeOrigin } from '../snapshot/manifest.ts';
+import { isClone } from './volume-clones.ts';
 
 // What a snapshot of volumes is made of: from names to volumes and folders, before anything is touched.
 
@@ -176,7 +177,8 @@ async function findProject({ runtime, log, containers, signal }: Context, projec
 }
 
 function volumeSource({ info, mounted }: FoundVolume, nameFor: (wanted: string) => string): Source {
-  const { driver, options } = info;
+  // A clone is mounted over volumes of this run: what is in it is all that can be made again.
+  const { driver, options } = isClone(info) ? { driver: 'local', options: {} } : info;
   const { [anonymousLabel]: mark, ...labels } = foreignLabels(info.labels);
   const anonymous = mark !== undefined || /^[0-9a-f]{64}$/.test(info.name);
   // Nobody knows an anonymous volume by its name: it is restored under one that tells whose it was.

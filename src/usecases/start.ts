@@ -3,13 +3,14 @@ import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
+import { makeClones } from './clone.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { describePath } from './critical-path.ts';
 import { measurePhases } from './phases.ts';
 import { prepare } from './prepare.ts';
 import { forgetStarting, removeRun } from './remove.ts';
 import { reportSnapshot, type StartReport } from './report.ts';
-import { check, discard, reportOf, serveRestored, type Run } from './run.ts';
+import { check, discard, reportOf, serveRestored, timesOf, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { keyHolderAfter, type Miss, type Search } from './search.ts';
 import { requireNameFree } from './started.ts';
@@ -43,7 +44,7 @@ export async function start(
     if (who.uniqueName) await requireNameFree(runtime, owner, signal);
     const { plan, search } = await prepare(tools, settings, who, phases, signal);
     const run = { tools, settings, who, plan, phases, signal };
-    const report = await restoreOrSeed(run, search);
+    const report = await withClones(run, await restoreOrSeed(run, search));
     await forgetStarting(runtime, runLabels(owner.run));
     log.info(describePath(report.criticalPath, report.seconds.total));
     return report;
@@ -76,12 +77,23 @@ async function restoreOrSeed(run: Run, search: Search): Promise<StartReport> {
   return seed(run, base, miss);
 }
 
+async function withClones(run: Run, report: StartReport): Promise<StartReport> {
+  const { tools, settings, who, phases, signal } = run;
+  const { clones: count, waitTimeoutMs } = settings;
+  if (count === 0) return report;
+  const request = { owner: who.owner, count, waitTimeoutMs };
+  const clones = await phases.timed('clones', () =>
+    tools.log.group('Clones', () => makeClones(tools, request, signal)),
+  );
+  return { ...report, clones, ...timesOf(phases) };
+}
+
 /** The hit, or why the snapshot could not be used; then nothing of it is left. */
 async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<StartReport | AppError> {
   const { key } = run.plan;
   try {
     const snapshot = await reportSnapshot(bundle); // the bundle is used up by what follows
-    const database = await serveRestored(run, bundle);
+    const database = await serveRestored(run, bundle, { golden: true });
     await check(run, database);
     return reportOf(run, database, {
       outcome: 'hit',

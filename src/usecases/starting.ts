@@ -6,7 +6,7 @@ import { labelsFor, makerLabel, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
 
 /**
- * Notes in the engine that this process starts a database, as a suspension is noted, before anything of it is made: when
+ * Notes in the engine that this process starts a database, or clones of it, as a suspension is noted, before anything of it is made: when
  * this process is killed, whatever carries the label of its run is known to be nobody's. It goes when the database
  * serves, or with all that the run has made.
  * @throws `name-taken` while another process starts a database of this name
@@ -19,7 +19,7 @@ export async function noteStarting(runtime: ContainerRuntime, owner: Owner): Pro
     if (!(error instanceof AppError) || error.code !== 'volume-taken') throw error;
     throw new AppError(
       'name-taken',
-      `a database named ${owner.name} is being started by another process`,
+      `a database named ${owner.name} is being started or cloned by another process`,
       {
         cause: error,
         hint: 'Wait for it, or choose another name; when there is none any more, run "snapvol recover --force"',

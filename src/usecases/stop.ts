@@ -1,13 +1,19 @@
 import { AppError } from '../errors.ts';
 import { stateOf } from '../process-identity.ts';
-import { makerLabel, nameLabels, purposeLabels, type Owner } from '../runtime/labels.ts';
+import {
+  cloneLabels,
+  makerLabel,
+  nameLabels,
+  purposeLabels,
+  type Owner,
+} from '../runtime/labels.ts';
 import type { Tools } from './context.ts';
-import { removeLabelled, type Removed } from './remove.ts';
+import { removeWithClones, type Removed } from './remove.ts';
 import { notStarted } from './started.ts';
 
 /**
- * Removes a database that was started under this name: its container and its volumes, with all that is in them, found
- * by their labels. Snapshots stay, and so do volumes made by `restore`: those carry no name.
+ * Removes a database that was started under this name, and its clones: containers and volumes, with all that is in them,
+ * found by their labels. Snapshots stay, and so do volumes made by `restore`: those carry no name.
  * @throws `container-missing` when there is nothing of this name; `name-taken` while another process starts it
  */
 export async function stop(
@@ -21,7 +27,8 @@ export async function stop(
       hint: 'Stop that one (Ctrl-C): it removes what it has made',
     });
   }
-  const removed = await removeLabelled(runtime, labels);
+  const ofClones = cloneLabels(owner.scope, owner.name);
+  const removed = await removeWithClones(runtime, ofClones, labels);
   if (removed.containers.length + removed.volumes.length > 0) return removed;
   throw await notStarted(runtime, owner);
 }

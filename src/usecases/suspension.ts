@@ -4,6 +4,7 @@ import { makerLabel, purposeLabels, workLabel } from '../runtime/labels.ts';
 import type {
   ContainerRuntime,
   ContainerState,
+  Labels,
   RestartPolicy,
   VolumeInfo,
 } from '../runtime/runtime.ts';
@@ -69,28 +70,63 @@ async function restoreRestartPolicy(
 
 const never: RestartPolicy = { name: 'no', maximumRetryCount: 0 };
 
-async function note(runtime: ContainerRuntime, suspension: Suspension): Promise<string> {
-  // One name for each container: whoever comes second is refused.
-  const name = `snapvol-suspended-${suspension.container.slice(0, 12)}`;
-  const labels = {
-    ...purposeLabels('suspended'),
-    [makerLabel]: thisProcess(),
-    [workLabel]: JSON.stringify(suspension),
-  };
+function note(runtime: ContainerRuntime, suspension: Suspension): Promise<string> {
+  const { container: id, name } = suspension;
+  const labels = { ...purposeLabels('suspended'), [workLabel]: JSON.stringify(suspension) };
+  return noteAtWork(runtime, { id, name }, labels);
+}
+
+/** What must not be saved and reset at the same time. */
+type Subject = Pick<ContainerState, 'id' | 'name'>;
+
+/** One name for each container: whoever comes second is refused. */
+const noteName = ({ id }: Subject): string => `snapvol-suspended-${id.slice(0, 12)}`;
+
+/**
+ * Notes in the engine that this process is at the container.
+ * @param labels for `recover`, should this process be killed: what it was at
+ * @returns the volume to remove when it is done
+ * @throws `name-taken` when somebody else is at it
+ */
+export async function noteAtWork(
+  runtime: ContainerRuntime,
+  subject: Subject,
+  labels: Labels,
+): Promise<string> {
+  const volume = noteName(subject);
   try {
-    await runtime.createVolume(name, labels);
+    await runtime.createVolume(volume, { ...labels, [makerLabel]: thisProcess() });
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'volume-taken') throw error;
-    throw new AppError(
-      'name-taken',
-      `the container ${suspension.name} is being saved by another process`,
-      {
-        cause: error,
-        hint: 'Wait for it; when there is none any more, run "snapvol recover --force"',
-      },
-    );
+    throw beingAtWork(subject, error);
   }
-  return name;
+  return volume;
+}
+
+/** Copies what a container that does not run has written, while nobody resets it. @throws `name-taken` */
+export async function whileLeftAlone<T>(
+  runtime: ContainerRuntime,
+  subject: Subject,
+  copy: () => Promise<T>,
+): Promise<T> {
+  const requireLeftAlone = async (): Promise<void> => {
+    if (await runtime.findVolume(noteName(subject))) throw beingAtWork(subject);
+  };
+  await requireLeftAlone();
+  const copied = await copy();
+  await requireLeftAlone();
+  return copied;
+}
+
+function beingAtWork({ name }: Subject, cause?: unknown): AppError {
+  return new AppError(
+    'name-taken',
+    `the container ${name} is being saved or reset by another process`,
+    {
+      cause,
+      hint: 'Wait for it; when there is none any more, run "snapvol recover --force"',
+    },
+  );
 }
 
 export function readSuspension({ labels }: VolumeInfo): Suspension {

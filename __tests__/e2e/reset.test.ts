@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto';
+
+import { beforeAll, describe, expect, test } from '@jest/globals';
+
+import { exitCodes } from '../../src/cli/exit-codes.ts';
+import { thisProcess } from '../../src/process-identity.ts';
+import type { VolumesManifest } from '../../src/snapshot/manifest.ts';
+import { runCli, useNames } from '../support/cli.ts';
+import { docker } from '../support/docker-cli.ts';
+import { testImage } from '../support/images.ts';
+import { checksum, query, seedScript } from '../support/postgres.ts';
+import { useScratch } from '../support/store-bundles.ts';
+
+const image = testImage('postgres:17');
+const newName = useNames('reset');
+const scratch = useScratch();
+
+interface Started {
+  readonly container: string;
+  readonly volume: string;
+  readonly port: number;
+  readonly outcome: string;
+}
+
+async function start(name: string, ...more: string[]): Promise<Started> {
+  const args = ['start', name, '--image', image, '--port', '0', '--seed', seedScript, '--json'];
+  const { exitCode, stdout, stderr } = await runCli([...args, ...more]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
+  return JSON.parse(stdout) as Started; // of our own tool
+}
+
+async function reset(name: string): Promise<void> {
+  const { exitCode, stderr } = await runCli(['reset', name]);
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
+}
+
+/** Rows, tables, a new database, and a row that is lost with the server. */
+const mess = `insert into item select n, 'more' from generate_series(20001, 50000) n; delete from item where id < 100;
+create table other as select 1 as id; alter table item add column extra int default 7;`;
+
+const state = async (container: string): Promise<readonly string[]> => [
+  await checksum(container),
+  await query(container, "select string_agg(relname, ',' order by 1) from pg_stat_user_tables"),
+  await query(
+    container,
+    "select count(*) from information_schema.columns where table_name = 'item'",
+  ),
+];
+
+describe.each(['overlay', 'copy'])('reset by %s', (how) => {
+  let store: string;
+  beforeAll(async () => {
+    store = `file:${await scratch.folder('store')}`;
+  });
+
+  test.each(['miss', 'hit'])('puts the same database back, after a %s', async (outcome) => {
+    const name = newName();
+    const started = await start(name, '--store', store, '--reset', how);
+    const { container, port } = started;
+    expect(started.outcome).toBe(outcome);
+    const pristine = await state(container);
+    for (const end of ['exec', 'kill']) {
+      await query(container, mess);
+      expect(await state(container)).not.toEqual(pristine);
+      if (end === 'kill') await docker('kill', container);
+      await reset(name);
+      expect(await state(container)).toEqual(pristine);
+    }
+    expect(await docker('port', container)).toBe(`5432/tcp -> 127.0.0.1:${port}`);
+    // Nothing had to be recovered, as after a start.
+    expect(await docker('logs', '--tail', '20', container)).not.toMatch(/not properly shut down/);
+    await runCli(['stop', name]);
+  });
+});
+
+test('cuts off who is connected', async () => {
+  const name = newName();
+  const { container } = await start(
+    name,
+    '--save',
+    'false',
+    '--store',
+    `file:/nowhere/${randomUUID()}`,
+  );
+  const session = query(container, 'select pg_sleep(600)').catch((error: unknown) => String(error));
+  await reset(name);
+  expect(await session).toMatch(/./);
+  expect(await query(container, 'select count(*) from item')).toBe('20000');
+});
+
+test('is not done while the database is saved, nor the other way round, whether it runs or not', async () => {
+  const store = `file:${await scratch.folder('store')}`;
+  const name = newName();
+  const { container } = await start(name, '--save', 'false', '--store', store);
+  const labels = ['purpose=resetting', `maker=${thisProcess()}`, 'scope=cli', `name=${name}`];
+  const note = `snapvol-suspended-${container.slice(0, 12)}`;
+  const label = labels.flatMap((each) => ['--label', `dev.snapvol.${each}`]);
+  await docker('volume', 'create', ...label, note);
+  const refused = {
+    exitCode: exitCodes['name-taken'],
+    stderr: expect.stringContaining('is being saved or reset by another process'),
+  };
+  await query(container, mess);
+  const before = await state(container);
+  expect(await runCli(['reset', name])).toMatchObject(refused);
+  expect(await runCli(['save', name, '--store', store])).toMatchObject(refused);
+  expect(await state(container)).toEqual(before);
+  await docker('kill', container);
+  for (const what of [[name], ['--container', container]]) {
+    expect(await runCli(['save', ...what, '--store', store])).toMatchObject(refused);
+  }
+  expect(await runCli(['list', '--store', store])).toMatchObject({ stdout: '0 snapshots, 0 B\n' });
+
+  await docker('volume', 'rm', note);
+  await reset(name);
+});
+
+test('a volume that overlays another one is saved as one of its own', async () => {
+  const store = `file:${await scratch.folder('store')}`;
+  const { volume } = await start(newName(), '--save', 'false', '--store', store);
+  const place = ['--store', store];
+  const saved = ['save', '--volumes', volume, '--key', 'alone', ...place];
+  expect(await runCli(saved)).toMatchObject({ exitCode: 0 });
+  const { stdout } = await runCli(['inspect', 'alone', '--json', ...place]);
+  // A cast: of our own tool.
+  const { manifest } = JSON.parse(stdout) as { readonly manifest: VolumesManifest };
+  expect(manifest.volumes.map(({ origin }) => origin)).toEqual([
+    { type: 'volume', volume, driver: 'local', options: {}, labels: {} },
+  ]);
+});
+
+test('is refused where nothing was kept, and leaves the database alone', async () => {
+  const name = newName();
+  const { container } = await start(
+    name,
+    '--save',
+    'false',
+    '--reset',
+    'off',
+    '--store',
+    'file:/nowhere',
+  );
+  await query(container, mess);
+  const before = await state(container);
+  const { exitCode, stderr } = await runCli(['reset', name]);
+  expect({ exitCode, stderr }).toEqual({
+    exitCode: exitCodes['invalid-settings'],
+    stderr: expect.stringMatching(/nothing is kept that .* could be put back to/),
+  });
+  expect(await state(container)).toEqual(before);
+  expect(await runCli(['reset', newName()])).toMatchObject({
+    exitCode: exitCodes['container-missing'],
+  });
+});
