@@ -86,6 +86,7 @@ describe('volumes', () => {
       labels: { ...labels, which: 'one' },
       driver: 'local',
       options: {},
+      mountpoint: expect.stringMatching(`^/.*/${one}/`),
     });
     const names = async (more: Readonly<Record<string, string>>) =>
       (await runtime.listVolumes({ ...labels, ...more })).map((volume) => volume.name);
@@ -145,6 +146,7 @@ describe('volumes', () => {
         labels: {},
         driver: 'local',
         options: {},
+        mountpoint: expect.stringMatching(`^/.*/${name}/`),
       });
     } finally {
       await docker('volume', 'rm', name);

@@ -166,7 +166,7 @@ test('a free port that is taken before it is used is changed for another', async
     spec.publish && made++ === 0 ? { ...spec, publish: { ...spec.publish, hostPort: port } } : spec,
   );
   const store = createFileStore(await scratch.folder('store'));
-  const inputs = { image: testImage('redis:7'), port: '0', save: 'false' };
+  const inputs = { image: testImage('redis:7'), port: '0', save: 'false', reset: 'off' };
   const settings = parseSettings(inputs, { defaultStore: 'artifact' });
   const who = { owner, provenance: {}, cwd: tmpdir(), untrusted: undefined };
   try {

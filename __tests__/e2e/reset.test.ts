@@ -129,17 +129,14 @@ test('a volume that overlays another one is saved as one of its own', async () =
   ]);
 });
 
-test('is refused where nothing was kept, and leaves the database alone', async () => {
+test.each([
+  ['off', 'kept'],
+  ['copy', 'left'],
+])('is refused with %s where nothing is %s, and leaves the database alone', async (how) => {
   const name = newName();
-  const { container } = await start(
-    name,
-    '--save',
-    'false',
-    '--reset',
-    'off',
-    '--store',
-    'file:/nowhere',
-  );
+  const settings = ['--save', 'false', '--reset', how, '--store', 'file:/nowhere'];
+  const { container, volume } = await start(name, ...settings);
+  if (how === 'copy') await docker('volume', 'rm', volume.replace(/-live$/, ''));
   await query(container, mess);
   const before = await state(container);
   const { exitCode, stderr } = await runCli(['reset', name]);

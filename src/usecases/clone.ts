@@ -17,9 +17,9 @@ import type { ContainerState, Labels } from '../runtime/runtime.ts';
 import { CloneUnavailable, type CloneMethod } from '../runtime/volume-cloner.ts';
 import type { Tools } from './context.ts';
 import { launch } from './database.ts';
+import { requireGolden } from './golden.ts';
 import { removeRun, forgetStarting } from './remove.ts';
 import type { ClonedDatabase } from './report.ts';
-import { requireGolden } from './reset.ts';
 import { findStarted, notStarted, requireNameFree } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
 import { noteStarting } from './starting.ts';
@@ -74,7 +74,7 @@ export async function makeClones(
   const container = await findStarted(runtime, owner, signal);
   if (!container) throw await notStarted(runtime, owner);
   const source = await readStarted(runtime, container, { name, key: '' }, signal);
-  requireGolden(source);
+  await requireGolden(runtime, source, signal);
   const owners = Array.from({ length: count }, (_, at) => ({
     scope,
     run,

@@ -40,8 +40,9 @@ export async function removeMade(runtime: ContainerRuntime, labels: Labels): Pro
   const volumes = (await runtime.listVolumes(labels)).filter(
     (volume) => volume.labels[purposeLabel] !== 'starting',
   );
-  for (const { name } of volumes) await runtime.removeVolume(name);
-  return { containers: containers.map((c) => c.name), volumes: volumes.map((v) => v.name) };
+  const names = volumes.map(({ name }) => name).sort(); // the engine has them in no order
+  for (const name of names) await runtime.removeVolume(name);
+  return { containers: containers.map((c) => c.name), volumes: names };
 }
 
 /** Removes the note of a `start`. By its labels: by now one of the same name may be another run's. */

@@ -1,5 +1,4 @@
 import { secondsSince } from '../clock.ts';
-import { AppError } from '../errors.ts';
 import {
   nameLabel,
   nameLabels,
@@ -10,12 +9,13 @@ import {
   type Owner,
 } from '../runtime/labels.ts';
 import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
-import { isClone, resetClone } from './volume-clones.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
+import { requireGolden } from './golden.ts';
 import { findStarted, notStarted } from './started.ts';
-import { readStarted, type StartedSource } from './started-source.ts';
+import { readStarted } from './started-source.ts';
 import { noteAtWork } from './suspension.ts';
+import { resetClone } from './volume-clones.ts';
 
 export interface ResetRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly waitTimeoutMs: number;
@@ -90,7 +90,7 @@ async function putBack(
   const { runtime } = tools;
   const { id } = container;
   const source = await readStarted(runtime, container, { name, key: '' }, signal);
-  requireGolden(source);
+  await requireGolden(runtime, source, signal);
   const { volumes, image, engine, endpoint } = source;
   signal.throwIfAborted();
   if (container.paused) await runtime.unpauseContainer(id);
@@ -99,18 +99,4 @@ async function putBack(
   await Promise.all(volumes.map((volume) => resetClone(tools, volume, image.id, never)));
   await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
   return volumes.map(({ volume }) => volume);
-}
-
-/** @throws `invalid-settings` for a database that has no golden volumes */
-export function requireGolden({ name, volumes }: StartedSource): void {
-  if (volumes.length > 0 && volumes.every(isClone)) return;
-  throw new AppError(
-    'invalid-settings',
-    `nothing is kept that ${name} could be put back to, or cloned from`,
-    {
-      hint:
-        'It was started with "reset" set to "off", or seeded with "quiesce" set to "pause" or "none", or no way to make ' +
-        'clones works here, as the log of its start then says. Stop it and start it with other settings',
-    },
-  );
 }
