@@ -1,8 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 
-import { containerLog, volumesOf } from '../support/docker-cli.ts';
+import { volumesOf } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
-import { checksum, query, queryUrl, rowCount, seedScript } from '../support/postgres.ts';
+import {
+  checksum,
+  isCleanStart,
+  query,
+  queryUrl,
+  rowCount,
+  seedScript,
+} from '../support/postgres.ts';
 import { startResultsService, type ResultsService } from '../support/results-service/index.ts';
 import { action, nothing, startJob, type Inputs } from '../support/runner.ts';
 import { createScratch, type ScratchFolder } from '../support/store-bundles.ts';
@@ -44,7 +51,7 @@ async function seedThenRestore(inputs: Inputs, env: Readonly<Record<string, stri
   // The snapshot was taken from a stopped database: the one that serves now is another container on the same port.
   expect(seeded.log).toContain(`seeding on port ${outputs['port']}\n`);
   const sum = await checksum(outputs['container'] ?? '');
-  expect(await cleanStart(outputs['container'])).toBe(true);
+  expect(await isCleanStart(outputs['container'] ?? '')).toBe(true);
   await query(outputs['container'] ?? '', "insert into item values (0, 'a test wrote this')");
 
   expect(await first.leftovers()).toEqual({
@@ -75,17 +82,11 @@ async function seedThenRestore(inputs: Inputs, env: Readonly<Record<string, stri
   expect(restored.summary).toMatch(/<code>postgres<\/code>.*<td>hit</s);
   const { container = '', url = '' } = restored.outputs;
   expect(await checksum(container)).toBe(sum);
-  expect(await cleanStart(container)).toBe(true);
+  expect(await isCleanStart(container)).toBe(true);
   expect(await queryUrl(url, 'select count(*), min(id) from item')).toBe(`${rowCount}|1`);
   expect(await query(container, 'show fsync')).toBe('off');
   await restored.post();
   expect(await second.leftovers()).toEqual(nothing);
-}
-
-/** The server found a database, and found it as a server leaves it that was stopped in good order. */
-async function cleanStart(container = ''): Promise<boolean> {
-  const log = await containerLog(container);
-  return log.includes('Skipping initialization') && !/not properly shut down|recovery/.test(log);
 }
 
 const majors = ['15', '17', '18'];

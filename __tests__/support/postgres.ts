@@ -1,4 +1,4 @@
-import { docker } from './docker-cli.ts';
+import { containerLog, docker } from './docker-cli.ts';
 import { testImage } from './images.ts';
 
 const plain = ['--no-psqlrc', '--quiet', '--tuples-only', '--no-align'];
@@ -31,6 +31,17 @@ export function query(
 /** One sum over all rows in order. */
 export function checksum(container: string): Promise<string> {
   return query(container, "select md5(string_agg(id || ':' || name, ',' order by id)) from item");
+}
+
+/** The server found a database at its last start, and found it as one leaves it that was stopped in good order. */
+export async function isCleanStart(container: string): Promise<boolean> {
+  const log = await containerLog(container);
+  const last = log.slice(log.lastIndexOf('starting PostgreSQL'));
+  return (
+    log.includes('Skipping initialization') &&
+    last.includes('database system was shut down at') &&
+    !/not properly shut down|recovery/.test(last)
+  );
 }
 
 /** What psql outside of the container prints: in this network, through nothing but the URL. */
