@@ -16,13 +16,13 @@ const isRepeated = (key: string): boolean => /^GNU\.sparse\.(offset|numbytes)$/.
 
 /** @throws `snapshot-corrupt` for an entry that not every tar reads alike */
 export function requireOneMeaning(entry: TarEntry): void {
-  const { name, type, declaredBytes, extensions } = entry;
+  const { name, sparseName = name, type, declaredBytes, extensions } = entry;
   const refuse = (problem: string): never => {
     throw unusable(`${shownName(name)} has ${problem}`);
   };
   if (hasOddPrefix(entry.header)) refuse('a header of which not every tar reads the same name');
   if ('12'.includes(type) && declaredBytes > 0) refuse('content, and is a link');
-  if (type !== '5' && name.endsWith('/') && '07'.includes(type))
+  if (type !== '5' && sparseName.endsWith('/') && '07'.includes(type))
     refuse('the name of a folder, and is a file');
   if (extensions.length === 0) return;
 

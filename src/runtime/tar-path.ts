@@ -17,8 +17,12 @@ export function pathOf(name: string): string {
   return parts.join('/');
 }
 
-/** Before there was a type for folders, a slash told them. @throws `snapshot-corrupt` */
-export function isFolder({ type, name, contentBytes }: TarEntry): boolean {
+/**
+ * Before there was a type for folders, a slash told them. A file with holes has a placeholder for its name, which GNU tar
+ * cuts where there is no more room, be it after a slash. @throws `snapshot-corrupt`
+ */
+export function isFolder({ type, name: given, sparseName, contentBytes }: TarEntry): boolean {
+  const name = sparseName ?? given;
   if (type !== '0' || !name.endsWith('/')) return type === '5';
   if (contentBytes > 0) throw unusable(`the folder ${shownName(name)} has content`);
   return true;
