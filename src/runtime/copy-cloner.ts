@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts';
-import { requireGolden } from './golden-volume.ts';
+import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { copyLabels, helperName } from './labels.ts';
-import type { ContainerRuntime, Mount } from './runtime.ts';
+import type { ContainerRuntime } from './runtime.ts';
 import { CloneUnavailable, type CloneTarget, type VolumeCloner } from './volume-cloner.ts';
 
 /** What a helper ends with where there is no way. */
@@ -61,7 +61,7 @@ export function createCopyCloner(
 ): VolumeCloner {
   async function run(target: CloneTarget, script: string, signal: AbortSignal): Promise<void> {
     const { golden, clone, image, labels } = target;
-    await requireGolden(runtime, target, signal);
+    await requireGoldenVolume(runtime, target, signal);
     const id = await runtime.createContainer({
       ...{ name: helperName(clone, 'clone'), image, labels: copyLabels(labels), user: '0:0' },
       env: { LC_ALL: 'C', REFLINK: method === 'reflink' ? 'always' : 'never' },
@@ -111,7 +111,3 @@ async function start(runtime: ContainerRuntime, id: string, image: string): Prom
     throw new CloneUnavailable(`the image ${image} has no shell`, { cause: error });
   }
 }
-
-const mountOf = (source: string, target: string, readOnly: boolean): Mount => ({
-  ...{ type: 'volume', source, target, readOnly, noCopy: true },
-});

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 
 import { AppError, messageOf } from '../errors.ts';
-import { requireGolden } from './golden-volume.ts';
+import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { withIdleContainer } from './idle-container.ts';
 import { copyLabels, helperName, withPurpose } from './labels.ts';
 import type { ContainerRuntime, Mount, VolumeDriver } from './runtime.ts';
@@ -40,7 +40,7 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
 
     async create(target, signal) {
       const { clone, labels } = target;
-      await requireGolden(runtime, target, signal);
+      await requireGoldenVolume(runtime, target, signal);
       const layer = layerOf(clone);
       await runtime.createVolume(layer, withPurpose(labels, 'layer'));
       try {
@@ -60,7 +60,7 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
     },
 
     async reset(target, signal) {
-      await requireGolden(runtime, target, signal);
+      await requireGoldenVolume(runtime, target, signal);
       await renewLayer(target, signal);
     },
   };
@@ -165,10 +165,6 @@ async function refusalOf(
     return messageOf(error);
   }
 }
-
-const mountOf = (source: string, target: string, readOnly: boolean): Mount => ({
-  ...{ type: 'volume', source, target, readOnly, noCopy: true },
-});
 
 const lookingInto = ({ clone, image, labels }: CloneTarget, mounts: readonly Mount[]) => ({
   ...{ name: helperName(clone, 'layer'), image, labels: copyLabels(labels), mounts },
