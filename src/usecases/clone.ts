@@ -18,7 +18,7 @@ import { CloneUnavailable, type CloneMethod } from '../runtime/volume-cloner.ts'
 import type { Tools } from './context.ts';
 import { launch } from './database.ts';
 import { requireGolden } from './golden.ts';
-import { removeRun, forgetStarting } from './remove.ts';
+import { cleanUp, forgetStarting } from './remove.ts';
 import type { ClonedDatabase } from './report.ts';
 import { findStarted, notStarted, requireNameFree } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
@@ -58,7 +58,7 @@ export async function clone(
     await forgetStarting(runtime, runLabels(owner.run));
     return { name: owner.name, clones, seconds: secondsSince(clock, startMs) };
   } catch (error) {
-    await removeRun(runtime, owner.run);
+    await cleanUp(tools, owner.run);
     throw toAppError(error);
   }
 }

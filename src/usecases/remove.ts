@@ -1,5 +1,7 @@
+import { messageOf } from '../errors.ts';
 import { cloneRunLabels, purposeLabel, purposeLabels, runLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, Labels } from '../runtime/runtime.ts';
+import type { Tools } from './context.ts';
 
 export interface Removed {
   readonly containers: readonly string[];
@@ -9,6 +11,18 @@ export interface Removed {
 /** Removes exactly what one run created, and what was cloned from that. Does nothing when nothing is left. */
 export async function removeRun(runtime: ContainerRuntime, run: string): Promise<Removed> {
   return removeWithClones(runtime, cloneRunLabels(run), runLabels(run));
+}
+
+/** After a failure. The first error is the one to report; what could not be removed is found again by its labels. */
+export async function cleanUp(
+  { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
+  run: string,
+): Promise<void> {
+  try {
+    await removeRun(runtime, run);
+  } catch (error) {
+    log.warn(`could not clean up: ${messageOf(error)}`);
+  }
 }
 
 /** Clones first: they may be mounted over the volumes of what they were made of. */

@@ -1,4 +1,4 @@
-import { AppError, messageOf, toAppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
@@ -8,7 +8,7 @@ import type { RunIdentity, StoreTools } from './context.ts';
 import { describePath } from './critical-path.ts';
 import { measurePhases } from './phases.ts';
 import { prepare } from './prepare.ts';
-import { forgetStarting, removeRun } from './remove.ts';
+import { cleanUp, forgetStarting } from './remove.ts';
 import { reportSnapshot, type StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timesOf, type Run } from './run.ts';
 import { seed } from './seed.ts';
@@ -104,14 +104,5 @@ async function tryHit(run: Run, bundle: Bundle<DatabaseManifest>): Promise<Start
     });
   } catch (error) {
     return discard(run, `the snapshot ${key}`, error);
-  }
-}
-
-/** After a failure. The first error is the one to report; what could not be removed is found again by its labels. */
-async function cleanUp({ runtime, log }: StoreTools, run: string): Promise<void> {
-  try {
-    await removeRun(runtime, run);
-  } catch (error) {
-    log.warn(`could not clean up: ${messageOf(error)}`);
   }
 }
