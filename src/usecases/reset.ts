@@ -1,5 +1,8 @@
 import { secondsSince } from '../clock.ts';
+import { AppError } from '../errors.ts';
+import { thisProcess } from '../process-identity.ts';
 import {
+  makerLabel,
   nameLabel,
   nameLabels,
   purposeLabels,
@@ -8,7 +11,8 @@ import {
   scopeLabel,
   type Owner,
 } from '../runtime/labels.ts';
-import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
+import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
+import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { requireGolden } from './golden.ts';
@@ -40,25 +44,29 @@ export async function reset(
   request: ResetRequest,
   signal: AbortSignal,
 ): Promise<ResetReport> {
-  const { runtime, clock } = tools;
+  const { runtime, clock, log } = tools;
   const startMs = clock.monotonicMs();
-  const container = await findStarted(runtime, request, signal);
-  if (!container) throw await notStarted(runtime, request);
+  const found = await findStarted(runtime, request, signal);
+  if (!found) throw await notStarted(runtime, request);
   const { scope, name } = request;
-  const run = runLabels(container.labels[runLabel] ?? '');
+  const run = runLabels(found.labels[runLabel] ?? '');
   const labels = { ...purposeLabels('resetting'), ...nameLabels(scope, name), ...run };
-  const note = await noteAtWork(runtime, container, labels);
-  try {
-    const volumes = await putBack(tools, container, request, signal);
-    const seconds = secondsSince(clock, startMs);
-    return { name, container: container.id, volumes, seconds };
-  } finally {
-    await runtime.removeVolume(note);
-  }
+  const note = await noteAtWork(runtime, found, labels);
+  return withAftermath(
+    log,
+    async () => {
+      // Only now: another process may have been at it until then.
+      const container = await runtime.inspectContainer(found.id, signal);
+      if (!container) throw await notStarted(runtime, request);
+      const volumes = await putBack(tools, container, request, signal);
+      return { name, container: container.id, volumes, seconds: secondsSince(clock, startMs) };
+    },
+    () => runtime.removeVolume(note),
+  );
 }
 
 /**
- * Does once more what was cut off. Undefined where there is no such database any more.
+ * Does once more what was cut off. Undefined where there is no such database any more, or another process does it.
  * @param note of a reset
  */
 export async function resetAgain(
@@ -67,12 +75,47 @@ export async function resetAgain(
   waitTimeoutMs: number,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { runtime } = tools;
+  const { runtime, log } = tools;
+  const ownNote = await takeOver(runtime, note);
+  if (ownNote === undefined) return undefined;
   const [scope = '', name = ''] = [note.labels[scopeLabel], note.labels[nameLabel]];
-  const container = await findStarted(runtime, { scope, name }, signal);
-  if (container) await putBack(tools, container, { scope, name, waitTimeoutMs }, signal);
-  await runtime.removeVolume(note.name);
-  return container && `reset the database ${name}, which had been cut off`;
+  return withAftermath(
+    log,
+    async () => {
+      const container = await findStarted(runtime, { scope, name }, signal);
+      if (container) await putBack(tools, container, { scope, name, waitTimeoutMs }, signal);
+      for (const done of takenOver(note.name)) await runtime.removeVolume(done);
+      return container && `reset the database ${name}, which had been cut off`;
+    },
+    () => runtime.removeVolume(ownNote),
+  );
+}
+
+const again = '-again';
+
+/**
+ * Several commands may find the same note at once, and one that stops a server under the hands of another would leave no
+ * whole data. A new note, which one of them can make, is as good as the old one when this process is killed, too.
+ */
+async function takeOver(
+  runtime: ContainerRuntime,
+  { name, labels }: VolumeInfo,
+): Promise<string | undefined> {
+  const ownNote = `${name}${again}`;
+  try {
+    await runtime.createVolume(ownNote, { ...labels, [makerLabel]: thisProcess() });
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'volume-taken') return undefined;
+    throw error;
+  }
+  if (await runtime.findVolume(name)) return ownNote;
+  await runtime.removeVolume(ownNote); // it was done meanwhile
+  return undefined;
+}
+
+/** The note, and those that it had taken over. */
+function takenOver(note: string): string[] {
+  return note.endsWith(again) ? [...takenOver(note.slice(0, -again.length)), note] : [note];
 }
 
 const never = new AbortController().signal;
@@ -96,7 +139,9 @@ async function putBack(
   if (container.paused) await runtime.unpauseContainer(id);
   if (container.running) await runtime.stopContainer(id, 0);
   // From here on there is no data until it is new: nothing could be undone, so that it is not to be cancelled.
-  await Promise.all(volumes.map((volume) => resetClone(tools, volume, image.id, never)));
+  const resetting = volumes.map((volume) => resetClone(tools, volume, image.id, never));
+  await Promise.allSettled(resetting);
+  await Promise.all(resetting);
   await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
   return volumes.map(({ volume }) => volume);
 }
