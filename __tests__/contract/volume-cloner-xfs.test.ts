@@ -49,6 +49,27 @@ describe('a full disk', () => {
     expect(await sumOf(golden)).toBe(goldenSum);
   });
 
+  test('leaves nothing of a copy that a reset could not make, and it can be repeated', async () => {
+    const { changed, runtime, targetOf, treeOf, volumes } = bench();
+    const golden = await volumes.volume();
+    await volumes.run(golden, 'for n in 1 2 3; do head -c 20M /dev/urandom >file-$n; done');
+    const target = targetOf({ golden });
+    const cloner = createCopyCloner(runtime, 'copy');
+    await cloner.create(target, signal);
+    const whole = await treeOf(target.clone);
+    expect(Object.keys(await changed(target.clone, 'rm file-*'))).toEqual(['.']);
+    {
+      using room = new DisposableStack();
+      room.use(await engine().leaveOnly(30 * mb));
+      await expect(cloner.reset(target, signal)).rejects.toMatchObject({ code: 'copy-failed' });
+      expect(Object.keys(await treeOf(target.clone))).toEqual(['.']);
+    }
+    await cloner.reset(target, signal);
+    expect(await treeOf(target.clone)).toEqual(whole);
+    await cloner.remove(target);
+    await docker('volume', 'rm', golden);
+  });
+
   test('has no room for a copy: there is none, and nothing is left', async () => {
     const { runtime, targetOf, volumes } = bench();
     const golden = await volumes.volume();

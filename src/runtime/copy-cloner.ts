@@ -40,16 +40,28 @@ else
   [ "$neededKb" -le "$4" ] || exit ${noRoom}
 fi`;
 
-/** What is no GNU cp, as that of busybox, gives symlinks the time when they were made. */
+/**
+ * What is no GNU cp, as that of busybox, gives symlinks the time when they were made. A volume that was not filled is
+ * left empty: nobody may take a part for the whole.
+ */
 const fill = `
-cd /clone
-for name in ..?* .[!.]* *; do
-  if [ -e "$name" ] || [ -L "$name" ]; then rm -rf -- "./$name"; fi
-done
-cd /golden
-if ${isGnu}; then exec cp --archive --reflink="$REFLINK" . /clone/; fi
-cp -a . /clone/
-find . -type l -exec sh -euc 'for link; do touch -h -d "@$(stat -c %Y "$link")" "/clone/$link"; done' sh {} +`;
+clear() {
+  cd /clone
+  for name in ..?* .[!.]* *; do
+    if [ -e "$name" ] || [ -L "$name" ]; then rm -rf -- "./$name"; fi
+  done
+}
+copy() {
+  cd /golden
+  if ${isGnu}; then
+    cp --archive --reflink="$REFLINK" . /clone/
+  else
+    cp -a . /clone/ &&
+      find . -type l -exec sh -euc 'for link; do touch -h -d "@$(stat -c %Y "$link")" "/clone/$link"; done' sh {} +
+  fi
+}
+clear
+copy || { clear; exit 1; }`;
 
 /**
  * Copies the volume in a helper container of the database's own image; with `reflink` by sharing blocks, where the disk
