@@ -87,6 +87,24 @@ describe('overlay', () => {
     expect(await treeOf(target.clone)).toEqual(goldenTree);
   });
 
+  test('what one clone has shown of its golden volume is not looked for again', async () => {
+    const { changed, goldenTree, runtime, targetOf, treeOf } = bench();
+    const first = targetOf();
+    await createOverlayCloner(runtime).create(first, signal);
+    const { labels } = (await runtime.findVolume(first.clone)) ?? {};
+    const unread = createOverlayCloner({
+      ...runtime,
+      getArchive: () => Promise.reject(new Error('read')),
+      typeOf: () => Promise.reject(new Error('looked for')),
+    });
+    const target = targetOf(labels && { labels });
+    await unread.create(target, signal);
+    expect(await treeOf(target.clone)).toEqual(goldenTree);
+    expect(await changed(target.clone, havoc)).not.toEqual(goldenTree);
+    await unread.reset(target, signal);
+    expect(await treeOf(target.clone)).toEqual(goldenTree);
+  });
+
   test('the golden volume is the same after 50 resets, whatever root has done in its clones', async () => {
     const { golden, goldenSum, runtime, sumOf, targetOf, volumes } = bench();
     const cloner = createOverlayCloner(runtime);

@@ -110,6 +110,8 @@ export const scopeLabel = `${prefix}scope`;
 /** On a clone: the volume that it is put back to, and how it was made. */
 export const goldenLabel = `${prefix}golden`;
 export const cloneMethodLabel = `${prefix}clone-method`;
+/** On a clone, by some ways to make one: the golden volume's root as it was found. Another clone may start from it. */
+export const goldenRootLabel = `${prefix}golden-root`;
 
 /** Finds all that belongs to the clones of a database. */
 export function cloneLabels(scope: string, name: string): Labels {

@@ -5,7 +5,7 @@ import { pack } from 'tar-stream';
 import { AppError, messageOf } from '../errors.ts';
 import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { withIdleContainer } from './idle-container.ts';
-import { copyLabels, helperName, withPurpose } from './labels.ts';
+import { copyLabels, goldenRootLabel, helperName, withPurpose } from './labels.ts';
 import type { ContainerRuntime, Mount, VolumeDriver } from './runtime.ts';
 import { listEntries, type TarEntry } from './small-tar.ts';
 import { CloneUnavailable, type CloneTarget, type VolumeCloner } from './volume-cloner.ts';
@@ -26,14 +26,6 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
     await runtime.removeVolume(layerOf(clone));
   }
 
-  /** An empty layer. Its volume is made anew: that is quicker than to empty it, and needs no program of the image. */
-  async function renewLayer(target: CloneTarget, signal: AbortSignal): Promise<void> {
-    const layer = layerOf(target.clone);
-    await runtime.removeVolume(layer);
-    await runtime.createVolume(layer, withPurpose(target.labels, 'layer'));
-    await prepareLayer(runtime, target, signal);
-  }
-
   return {
     method: 'overlay',
     remove,
@@ -45,12 +37,15 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
       await runtime.createVolume(layer, withPurpose(labels, 'layer'));
       try {
         const driver = await driverOf(runtime, target, signal);
-        await prepareLayer(runtime, target, signal);
-        await runtime.createVolume(clone, labels, undefined, driver);
+        const root = await prepareLayer(runtime, target, signal);
+        const known = { ...labels, [goldenRootLabel]: rootText(root) };
+        await runtime.createVolume(clone, known, undefined, driver);
       } catch (error) {
         await runtime.removeVolume(layer);
         throw error;
       }
+      // Its engine has mounted an earlier clone of this volume. Should it not any more, it will start no container with it.
+      if (knownRoot(target)) return;
       try {
         await requireMounted(runtime, target, signal);
       } catch (error) {
@@ -61,7 +56,11 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
 
     async reset(target, signal) {
       await requireGoldenVolume(runtime, target, signal);
-      await renewLayer(target, signal);
+      // An empty volume made anew is quicker than to empty this one, and needs no program of the image.
+      const layer = layerOf(target.clone);
+      await runtime.removeVolume(layer);
+      await runtime.createVolume(layer, withPurpose(target.labels, 'layer'));
+      await prepareLayer(runtime, target, signal);
     },
   };
 }
@@ -92,24 +91,27 @@ async function driverOf(
   return { driver: 'local', options };
 }
 
-/** The merged root takes owner, mode and time from the upper folder: they must be those of the golden volume. */
+/** What the merged root takes from the upper folder: it must be as in the golden volume. */
+type Root = Pick<TarEntry, 'owner' | 'group' | 'mode' | 'mtime'>;
+
 async function prepareLayer(
   runtime: ContainerRuntime,
   target: CloneTarget,
   signal: AbortSignal,
-): Promise<void> {
-  const mounts: readonly Mount[] = [
-    mountOf(target.golden, '/golden', true),
-    mountOf(layerOf(target.clone), '/layer', false),
-  ];
-  await withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
-    const { owner, group, mode, mtime } = await rootOf(runtime, id, target.golden, signal);
+): Promise<Root> {
+  const known = knownRoot(target);
+  const mounts = [mountOf(layerOf(target.clone), '/layer', false)];
+  if (!known) mounts.push(mountOf(target.golden, '/golden', true));
+  return withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
+    const root = known ?? (await rootOf(runtime, id, target.golden, signal));
+    const { owner, group, mode, mtime } = root;
     const tar = pack();
     const type = 'directory';
     tar.entry({ name: `${upper}/`, type, uid: owner, gid: group, mode, mtime });
     tar.entry({ name: `${work}/`, type, mode: 0o700 });
     tar.finalize();
     await runtime.putArchive(id, '/layer', Readable.from(tar), signal);
+    return root;
   });
 }
 
@@ -118,11 +120,22 @@ async function rootOf(
   id: string,
   golden: string,
   signal: AbortSignal,
-): Promise<TarEntry> {
+): Promise<Root> {
   const tar = await runtime.getArchive(id, '/golden/.', signal);
   if (tar) for await (const entry of listEntries(tar)) return entry;
   throw new AppError('copy-failed', `could not read the folder of the volume ${golden}`);
 }
+
+/** As an earlier clone has kept it: to read a folder costs the engine a process, and a golden volume does not change. */
+function knownRoot({ labels }: CloneTarget): Root | undefined {
+  const found = /^(\d+):(\d+):(\d+):(\d+)$/.exec(labels[goldenRootLabel] ?? '');
+  if (!found) return undefined;
+  const [owner = 0, group = 0, mode = 0, mtimeMs = 0] = found.slice(1).map(Number);
+  return { owner, group, mode, mtime: new Date(mtimeMs) };
+}
+
+const rootText = ({ owner, group, mode, mtime }: Root): string =>
+  [owner, group, mode, mtime.getTime()].join(':');
 
 /**
  * Has the clone mounted, and believes only what the kernel leaves in the work folder: an engine that cannot mount it may

@@ -6,6 +6,7 @@ import {
   cloneRunLabels,
   engineLabel,
   goldenLabel,
+  goldenRootLabel,
   labelsFor,
   recordLabel,
   runLabel,
@@ -150,7 +151,10 @@ async function volumesFor(
 ): Promise<StartedSource['volumes']> {
   const golden = volumes.map(({ name, mountPath, labels: own }) => ({
     ...{ name, mountPath, volume: own[goldenLabel] ?? '' },
-    labels: { ...labels, [volumeNameLabel]: name, [engineLabel]: engine.id },
+    labels: {
+      ...{ ...labels, [volumeNameLabel]: name, [engineLabel]: engine.id },
+      ...(own[goldenRootLabel] !== undefined && { [goldenRootLabel]: own[goldenRootLabel] }),
+    },
   }));
   const method = volumes[0]?.labels[cloneMethodLabel] as CloneMethod; // written by cloneVolumes
   const nameOf = ({ name }: { readonly name: string }): string => `${base}-${name}`;
