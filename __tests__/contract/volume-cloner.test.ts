@@ -57,7 +57,11 @@ describe('a clone that cannot be made leaves nothing', () => {
     'an image without a shell': [copyCloner, shellless, 'has no shell'],
     'blocks to share without GNU cp': [shares, busybox, 'no GNU cp'],
     'a disk that shares no blocks': [shares, gnu, 'cannot share blocks'],
-    'an engine that refuses to mount': [overlayMadeOf({ o: 'lowerdir=/a' }), gnu, 'cannot mount'],
+    'an engine that refuses to mount': [
+      overlayMadeOf({ o: 'lowerdir=/a' }),
+      gnu,
+      'failed to mount',
+    ],
     'an engine that shows the folder below': [overlayMadeOf(undefined), gnu, 'cannot mount'],
   } as const;
   let before: Awaited<ReturnType<typeof madeWith>>;

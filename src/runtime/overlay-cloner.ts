@@ -139,7 +139,8 @@ const rootText = ({ owner, group, mode, mtime }: Root): string =>
 
 /**
  * Has the clone mounted, and believes only what the kernel leaves in the work folder: an engine that cannot mount it may
- * show the folder below. Docker mounts a volume when it is looked into, Podman when a container is started.
+ * show the folder below. Docker mounts a volume when it is looked into, and does not say why it cannot; Podman when a
+ * container is started.
  */
 async function requireMounted(
   runtime: ContainerRuntime,
@@ -149,18 +150,20 @@ async function requireMounted(
   const { clone } = target;
   const mounts = [mountOf(clone, '/clone', false), mountOf(layerOf(clone), '/layer', true)];
   await withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
-    const isMounted = async (): Promise<boolean> =>
-      (await runtime.typeOf(id, `/layer/${work}/work`, signal)) === 'folder';
-    // Docker refuses to look into a container that has a volume it cannot mount.
-    const refused = await refusalOf(async () => {
-      if (await isMounted()) return;
-      // It has no program to run: it fails in any case, with its volumes mounted or not.
-      const reason = await refusalOf(() => runtime.startContainer(id, signal), signal);
-      if (!(await isMounted())) throw new Error(reason ?? 'it shows the empty folder below');
-    }, signal);
-    if (refused !== undefined) {
-      throw new CloneUnavailable(`the engine cannot mount an overlay (${refused})`);
-    }
+    const isMounted = async (): Promise<boolean> => {
+      const look = async (): Promise<void> => {
+        const found = await runtime.typeOf(id, `/layer/${work}/work`, signal);
+        if (found !== 'folder') throw new Error('there is no such folder');
+      };
+      return (await refusalOf(look, signal)) === undefined;
+    };
+    if (await isMounted()) return;
+    // It has no program to run: it fails in any case, with its volumes mounted or not.
+    const reason = await refusalOf(() => runtime.startContainer(id, signal), signal);
+    if (await isMounted()) return;
+    throw new CloneUnavailable(
+      `the engine cannot mount an overlay (${reason ?? 'it does not say why'})`,
+    );
   });
 }
 
