@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { writersOf } from '../../src/snapshot/contents.ts';
-import { decodeManifest, type Manifest } from '../../src/snapshot/manifest.ts';
+import { decodeManifest } from '../../src/snapshot/manifest-json.ts';
+import type { Manifest } from '../../src/snapshot/manifest.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { makeVolumesManifest } from '../support/manifests.ts';

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
-import { decodeManifest, type VolumesManifest } from '../../src/snapshot/manifest.ts';
+import { decodeManifest } from '../../src/snapshot/manifest-json.ts';
+import type { VolumesManifest } from '../../src/snapshot/manifest.ts';
 import { runCli } from '../support/cli.ts';
 import { containerLog, docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';

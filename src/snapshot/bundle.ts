@@ -4,9 +4,8 @@ import { lstat, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
+import { decodeManifest, encodeManifest } from './manifest-json.ts';
 import {
-  decodeManifest,
-  encodeManifest,
   manifestFileName,
   manifestLimitBytes,
   sumsFileName,

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
 import { differingParts, type KeyParts } from '../snapshot/key.ts';
-import { decodeManifest, manifestFileName, type Manifest } from '../snapshot/manifest.ts';
+import { decodeManifest } from '../snapshot/manifest-json.ts';
+import { manifestFileName, type Manifest } from '../snapshot/manifest.ts';
 import { isListable, type ListableStore, type SnapshotStore } from '../stores/store.ts';
 
 /** How many snapshots are compared, newest first. */

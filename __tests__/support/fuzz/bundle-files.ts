@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-import { encodeManifest, type Manifest } from '../../../src/snapshot/manifest.ts';
+import { encodeManifest } from '../../../src/snapshot/manifest-json.ts';
+import type { Manifest } from '../../../src/snapshot/manifest.ts';
 import { makeManifest, makeVolumesManifest } from '../manifests.ts';
 import { paxEntry, tarEnd, tarEntry, tarHeader } from '../tar-bytes.ts';
 

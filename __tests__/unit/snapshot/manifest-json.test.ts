@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { AppError } from '../../../src/errors.ts';
-import { decodeManifest, encodeManifest } from '../../../src/snapshot/manifest.ts';
+import { decodeManifest, encodeManifest } from '../../../src/snapshot/manifest-json.ts';
 import { makeManifest, makeVolumesManifest } from '../../support/manifests.ts';
 
 function refusal(text: string): AppError {
