@@ -82,12 +82,11 @@ export async function makeClones(
     name: `${name}-${at + 1}`,
   }));
   for (const each of owners) await requireNameFree(runtime, each, signal);
-  const made = await Promise.allSettled(
-    owners.map((each) => cloneOne(tools, source, container, each, waitTimeoutMs, signal)),
+  const cloning = owners.map((each) =>
+    cloneOne(tools, source, container, each, waitTimeoutMs, signal),
   );
-  const failed = made.find((each) => each.status === 'rejected');
-  if (failed) throw failed.reason;
-  return made.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  await Promise.allSettled(cloning);
+  return Promise.all(cloning);
 }
 
 async function cloneOne(
