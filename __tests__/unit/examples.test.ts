@@ -141,6 +141,7 @@ const readers: Readonly<Record<string, readonly string[]>> = {
 const programs: Readonly<Record<string, readonly string[]>> = {
   'examples/database-per-worker.sh': ['start', 'stop'],
   'examples/jest/jest.config.cjs': [],
+  'examples/jest/reset-database.cjs': ['reset'],
   'examples/jest/worker-database.cjs': [],
   'examples/laptop.sh': ['start', 'stop'],
   'examples/playwright/playwright.config.mjs': [],
@@ -148,6 +149,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   'examples/playwright/test.sh': ['start', 'stop'],
   'examples/pytest/conftest.py': ['start', 'clone', 'stop', 'reset'],
   'examples/shell.sh': ['save', 'restore', 'prune', 'verify'],
+  'examples/vitest/reset-database.mjs': ['reset'],
   'examples/vitest/vitest.config.mjs': [],
   'examples/vitest/worker-database.mjs': [],
 };

@@ -1,4 +1,5 @@
 module.exports = {
   maxWorkers: 4, // as many as there are databases
-  setupFiles: ['<rootDir>/worker-database.cjs'],
+  // The second is for tests that change data.
+  setupFiles: ['<rootDir>/worker-database.cjs', '<rootDir>/reset-database.cjs'],
 };

@@ -1,10 +1,11 @@
 """One database for each worker of pytest-xdist: clones of the database "app", which is started once.
 
-    npx snapvol start app --image postgres:17 --port 0 --seed ./seed.sh
-    pytest -n 4
+    npx snapvol start app --image postgres:17 --port 0 --key-files 'db/**' --seed ./db/seed.sh
+    pytest -n 4 --dist loadfile
+
+With loadfile, all tests of a module run on one worker: its database is reset once for them.
 """
 
-import json
 import shlex
 import subprocess
 
@@ -14,9 +15,11 @@ clones = []  # of this session; the workers have none, but are handed one each
 free = []
 
 
-def snapvol(command):
-    words = shlex.split(f"npx {command} --json")
-    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+def run(command):
+    done = subprocess.run(shlex.split(f"npx {command} --quiet"), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise pytest.UsageError(done.stderr)
+    return done.stdout.splitlines()
 
 
 def is_worker(config):
@@ -26,13 +29,14 @@ def is_worker(config):
 def pytest_sessionstart(session):
     if not is_worker(session.config):
         count = getattr(session.config.option, "numprocesses", None) or 1
-        clones.extend(snapvol(f"snapvol clone app --count {count}")["clones"])
+        urls = run(f"snapvol clone app --count {count}")
+        clones.extend({"name": f"app-{at}", "url": url} for at, url in enumerate(urls, 1))
         free.extend(clones)
 
 
 def pytest_sessionfinish():
     for clone in clones:
-        snapvol(f"snapvol stop {clone['name']}")
+        run(f"snapvol stop {clone['name']}")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -55,5 +59,5 @@ def database(request):
 @pytest.fixture(scope="module")
 def fresh_database(database):
     """The same as it was at the start, for modules that change it. Connect after this: who is connected is cut off."""
-    snapvol(f"snapvol reset {database['name']}")
+    run(f"snapvol reset {database['name']}")
     return database

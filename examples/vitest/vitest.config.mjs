@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     maxWorkers: 4, // as many as there are databases
-    setupFiles: ['./worker-database.mjs'],
+    // The second is for tests that change data.
+    setupFiles: ['./worker-database.mjs', './reset-database.mjs'],
   },
 });
