@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
@@ -44,6 +45,23 @@ async function started(more: Partial<ContainerSpec> = {}, script?: string): Prom
   const container = await runtime.createContainer(spec(more, script));
   await runtime.startContainer(container);
   return container;
+}
+
+/** A server on a free port. */
+async function listening(onConnection: (socket: Socket) => void) {
+  const server = createServer(onConnection).listen({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo; // a cast: it listens on TCP
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => sockets.add(socket));
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
 }
 
 test('the engine says who it is', async () => {
@@ -390,6 +408,34 @@ describe('a port', () => {
     expect(await runtime.inspectContainer(container)).toMatchObject({ hostPort: port });
   });
 
+  test('of an engine on another machine stays the same, too; one that a process listens on is taken', async () => {
+    const before = process.env['DOCKER_HOST'];
+    const path = before?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock';
+    await using relay = await listening((socket) => {
+      const engine = connect({ path });
+      pipeline(socket, engine, socket).catch(() => socket.destroy());
+    });
+    process.env['DOCKER_HOST'] = `tcp://127.0.0.1:${relay.port}`;
+    const remote = connectDocker();
+    if (before === undefined) delete process.env['DOCKER_HOST'];
+    else process.env['DOCKER_HOST'] = before;
+    expect(await remote.info()).toMatchObject({ local: false });
+
+    const container = await remote.createContainer(spec(publishing(0)));
+    await remote.startContainer(container);
+    const port = (await remote.inspectContainer(container))?.hostPort;
+    expect(port).toBeGreaterThan(0);
+    await remote.stopContainer(container, 5000);
+    await remote.startContainer(container);
+    expect(await remote.inspectContainer(container)).toMatchObject({ hostPort: port });
+
+    const other = await remote.createContainer(spec(publishing(relay.port)));
+    await expect(remote.startContainer(other)).rejects.toMatchObject({
+      code: 'port-taken',
+      message: `port ${relay.port} is taken`,
+    });
+  });
+
   test('that another container has is taken by that container', async () => {
     const holder = spec(publishing(0));
     const held = await runtime.createContainer(holder);
@@ -404,10 +450,8 @@ describe('a port', () => {
   });
 
   test('that a process listens on is taken by that process', async () => {
-    const server = createServer().listen({ port: 0, host: '127.0.0.1' });
-    await once(server, 'listening');
-    // A cast: it listens on TCP.
-    const { port } = server.address() as AddressInfo;
+    const server = await listening(() => undefined);
+    const { port } = server;
     const container = await runtime.createContainer(spec(publishing(port)));
     await expect(runtime.startContainer(container)).rejects.toMatchObject({
       code: 'port-taken',
@@ -415,8 +459,7 @@ describe('a port', () => {
         new RegExp(`^port ${port} is taken by .+ \\(pid ${process.pid}\\)$`),
       ),
     });
-    server.close();
-    await once(server, 'close');
+    await server[Symbol.asyncDispose]();
     await runtime.startContainer(container);
     expect(await runtime.inspectContainer(container)).toMatchObject({ hostPort: port });
   });

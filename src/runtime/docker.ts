@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
-import { AppError } from '../errors.ts';
+import { AppError, messageOf } from '../errors.ts';
 import {
   abortable,
   askVersion,
@@ -28,7 +28,7 @@ import {
   withTag,
 } from './docker-shapes.ts';
 import { selfLabel } from './labels.ts';
-import { findFreePort, isPortFree, processListeningOn } from './ports.ts';
+import { anyPort, findFreePort, isPortFree, processListeningOn } from './ports.ts';
 import { emptyTar } from './small-tar.ts';
 import type {
   ContainerRuntime,
@@ -128,11 +128,10 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
   /** Test data is nobody else's business: a local engine publishes to this machine only. */
   async function publishedAt({ publish }: ContainerSpec) {
     const hostPort = publish?.hostPort ?? 0;
+    const hostIp = local ? '127.0.0.1' : '';
+    if (!publish || hostPort !== 0) return { hostIp, hostPort };
     // A port that the engine chooses changes at each start; one chosen here stays.
-    return {
-      hostIp: local ? '127.0.0.1' : '',
-      hostPort: publish && local && hostPort === 0 ? await findFreePort() : hostPort,
-    };
+    return { hostIp, hostPort: local ? await findFreePort() : anyPort() };
   }
 
   async function portTakenError(id: string, cause: unknown): Promise<AppError | undefined> {
@@ -143,7 +142,9 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     const port = Number(bindings[0]?.[0]?.HostPort ?? 0);
     if (port === 0) return undefined;
     const holder = await holderOf(port);
-    if (holder === undefined && (!local || (await isPortFree(port)))) return undefined;
+    const isFree = (): Promise<boolean> | boolean =>
+      local ? isPortFree(port) : !/address already in use/.test(messageOf(cause));
+    if (holder === undefined && (await isFree())) return undefined;
     return new AppError('port-taken', `port ${port} is taken${holder ? ` by ${holder}` : ''}`, {
       cause,
       hint: 'Free it, or set "port" to another one (0 takes any free port)',

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename } from 'node:path';
@@ -16,6 +17,9 @@ export async function findFreePort(): Promise<number> {
   if (address === null || typeof address === 'string') throw new Error('no port from the system');
   return address.port;
 }
+
+/** Of another machine, that hardly anything uses there: below those that its kernel gives to outgoing connections. */
+export const anyPort = (): number => randomInt(20_000, 32_768);
 
 /** True when nothing on this machine listens on `port`. */
 export async function isPortFree(port: number): Promise<boolean> {
