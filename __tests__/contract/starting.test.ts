@@ -8,15 +8,24 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { systemClock } from '../../src/clock.ts';
 import { composeTools, type Composition } from '../../src/compose.ts';
 import { thisProcess } from '../../src/process-identity.ts';
-import { labelsFor, makerLabel, runLabels, type Owner } from '../../src/runtime/labels.ts';
+import {
+  cloneLabels,
+  labelsFor,
+  makerLabel,
+  runLabels,
+  type Owner,
+  type Purpose,
+} from '../../src/runtime/labels.ts';
 import type { Labels } from '../../src/runtime/runtime.ts';
 import { parseSettings } from '../../src/settings.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { StoreTools, Tools } from '../../src/usecases/context.ts';
+import { clone } from '../../src/usecases/clone.ts';
 import { recover } from '../../src/usecases/recover.ts';
 import { removeMade, removeRun } from '../../src/usecases/remove.ts';
+import { reset } from '../../src/usecases/reset.ts';
 import { start } from '../../src/usecases/start.ts';
-import { findStarted } from '../../src/usecases/started.ts';
+import { requireStarted } from '../../src/usecases/started.ts';
 import { noteStarting } from '../../src/usecases/starting.ts';
 import { stop } from '../../src/usecases/stop.ts';
 import { withSpec } from '../support/altered-runtime.ts';
@@ -68,10 +77,14 @@ async function make(): Promise<{ container: string; volume: string }> {
 }
 
 /** The note of a process that is gone, or of one that nobody here can look for. */
-async function noteOf(maker: string): Promise<void> {
-  const labels: Labels = { ...labelsFor(owner, 'starting'), [makerLabel]: maker };
+async function noteOf(
+  maker: string,
+  purpose: Purpose = 'starting',
+  more: Labels = {},
+): Promise<string> {
+  const labels: Labels = { ...labelsFor(owner, purpose), ...more, [makerLabel]: maker };
   const args = Object.entries(labels).flatMap(([name, value]) => ['--label', `${name}=${value}`]);
-  await docker('volume', 'create', ...args, `note-${owner.run}`);
+  return docker('volume', 'create', ...args, `note-${owner.run}`);
 }
 
 function recovered(force = false): ReturnType<typeof recover> {
@@ -84,7 +97,7 @@ test('of processes that start one name at once, one goes on', async () => {
   const refused = tries.filter((each) => each.status === 'rejected');
   expect(refused).toHaveLength(5);
   for (const { reason } of refused) {
-    const message = `a database named ${owner.name} is being started or cloned by another process`;
+    const message = `a database named ${owner.name} is being started, cloned or stopped by another process`;
     expect(reason).toMatchObject({ code: 'name-taken', message });
   }
   const first = owners[tries.findIndex(({ status }) => status === 'fulfilled')];
@@ -139,6 +152,54 @@ test('what a killed start has made is removed; not what lives, or may live elsew
   expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
 });
 
+test('a name of several databases is none, and each of them is left as it is', async () => {
+  const first = await make();
+  owner = newOwner(owner.name);
+  const second = await make();
+  const failed = { code: 'name-taken', message: expect.stringContaining(second.container) };
+  const ofName = { ...owner, waitTimeoutMs: 1000 };
+  await expect(reset(tools, ofName, signal)).rejects.toMatchObject(failed);
+  const ofClone = { ...ofName, owner: newOwner(owner.name), count: 1 };
+  await expect(clone(tools, ofClone, signal)).rejects.toMatchObject(failed);
+  const { containers } = await madeWith(`dev.snapvol.name=${owner.name}`);
+  expect([...containers].sort()).toEqual([first.container, second.container].sort());
+});
+
+test('what is being started, cloned or stopped is not reset, and not stopped once more', async () => {
+  await make();
+  await noteStarting(tools.runtime, owner);
+  const made = await madeBy(owner);
+  const taken = { code: 'name-taken' };
+  await expect(reset(tools, { ...owner, waitTimeoutMs: 1000 }, signal)).rejects.toMatchObject(
+    taken,
+  );
+  await expect(stop(tools, owner)).rejects.toMatchObject(taken);
+  expect(await madeBy(owner)).toEqual(made);
+});
+
+test('what is being reset is not stopped, nor what it was cloned from', async () => {
+  await make();
+  const name = `${owner.name}-origin`;
+  const note = await noteOf(thisProcess(), 'resetting', cloneLabels(scope, name));
+  const made = await madeBy(owner);
+  const taken = { code: 'name-taken', message: expect.stringContaining(`${owner.name} is being`) };
+  await expect(stop(tools, owner)).rejects.toMatchObject(taken);
+  await expect(stop(tools, { scope, name })).rejects.toMatchObject(taken);
+  expect(await madeBy(owner)).toEqual(made);
+  await docker('volume', 'rm', note);
+  await stop(tools, owner);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+});
+
+test('what a killed start has left can be stopped, wherever that was', async () => {
+  await make();
+  await noteOf(`elsewhere ${thisProcess()}`);
+  await stop(tools, owner);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+  await expect(stop(tools, owner)).rejects.toMatchObject({ code: 'container-missing' });
+  expect(await madeWith(`dev.snapvol.name=${owner.name}`)).toEqual({ containers: [], volumes: [] });
+});
+
 test("a user's container of an image that was made from one of ours is the user's", async () => {
   const { container } = await make();
   const [theirs, copy] = [`theirs-${owner.run}`, `snapvol-test/theirs:${owner.run}`];
@@ -146,10 +207,12 @@ test("a user's container of an image that was made from one of ours is the user'
   try {
     await docker('create', '--name', theirs, copy);
     expect(await madeBy(owner)).toMatchObject({ containers: [theirs, container] });
-    expect(await findStarted(tools.runtime, owner)).toMatchObject({ name: container });
+    expect(await requireStarted(tools.runtime, owner, signal)).toMatchObject({ name: container });
     await noteOf(`${thisProcess()}0`);
     expect((await recovered()).repaired.join()).not.toContain(theirs);
-    expect(await findStarted(tools.runtime, owner)).toBeUndefined();
+    await expect(requireStarted(tools.runtime, owner, signal)).rejects.toMatchObject({
+      code: 'container-missing',
+    });
     expect(await madeBy(owner)).toEqual({ containers: [theirs], volumes: [] });
   } finally {
     await docker('rm', '--force', theirs);

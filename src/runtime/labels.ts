@@ -17,7 +17,8 @@ export type Purpose =
   | 'committed'
   | 'starting'
   | 'layer'
-  | 'resetting';
+  | 'resetting'
+  | 'saving';
 
 /** Who makes things: one run of one use case. Everything it makes carries this, and is found again by it. */
 export interface Owner {
@@ -67,6 +68,12 @@ export function withPurpose(labels: Labels, purpose: Purpose): Labels {
   return { ...labels, [purposeLabel]: purpose };
 }
 
+/** Our own, of something that one run made: whose it is, and what for. */
+export function ownLabels({ labels }: { readonly labels: Labels }): Labels {
+  const kept = [runLabel, scopeLabel, nameLabel, cloneOfLabel, cloneOfRunLabel];
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => kept.includes(name)));
+}
+
 /** Without our own, which say what we do with it. */
 export function foreignLabels(labels: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([name]) => !name.startsWith(prefix)));
@@ -113,12 +120,14 @@ export const cloneMethodLabel = `${prefix}clone-method`;
 /** On a clone, by some ways to make one: the golden volume's root as it was found. Another clone may start from it. */
 export const goldenRootLabel = `${prefix}golden-root`;
 
-/** Finds all that belongs to the clones of a database. */
+/** Finds all that belongs to the clones of a database, and to clones of these. */
 export function cloneLabels(scope: string, name: string): Labels {
-  return { ...scopeLabels(scope), [`${prefix}clone-of`]: name };
+  return { ...scopeLabels(scope), [cloneOfLabel]: name };
 }
+export const cloneOfLabel = `${prefix}clone-of`;
 
-/** Finds all that belongs to clones of what one run made. */
+/** The same, of what one run made. */
 export function cloneRunLabels(run: string): Labels {
-  return { [`${prefix}clone-of-run`]: run };
+  return { [cloneOfRunLabel]: run };
 }
+export const cloneOfRunLabel = `${prefix}clone-of-run`;

@@ -3,6 +3,8 @@ import { AppError, toAppError } from '../errors.ts';
 import {
   cloneLabels,
   cloneMethodLabel,
+  cloneOfLabel,
+  cloneOfRunLabel,
   cloneRunLabels,
   engineLabel,
   goldenLabel,
@@ -21,7 +23,7 @@ import { launch } from './database.ts';
 import { requireGolden } from './golden.ts';
 import { cleanUp, forgetStarting } from './remove.ts';
 import type { ClonedDatabase } from './report.ts';
-import { findStarted, notStarted, requireNameFree } from './started.ts';
+import { requireNameFree, requireStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
 import { noteStarting } from './starting.ts';
 import { cloneVolumes } from './volume-clones.ts';
@@ -55,7 +57,9 @@ export async function clone(
   const startMs = clock.monotonicMs();
   await noteStarting(runtime, owner);
   try {
-    const clones = await makeClones(tools, request, signal);
+    const { scope, name } = owner;
+    const container = await requireStarted(runtime, { scope, name }, signal);
+    const clones = await makeClones(tools, request, container, signal);
     await forgetStarting(runtime, runLabels(owner.run));
     return { name: owner.name, clones, seconds: secondsSince(clock, startMs) };
   } catch (error) {
@@ -64,17 +68,19 @@ export async function clone(
   }
 }
 
-/** The same within a run that is noted already. When it rejects, the caller removes what that run has made. */
+/**
+ * The same within a run that is noted already. When it rejects, the caller removes what that run has made.
+ * @param container of the database
+ */
 export async function makeClones(
   tools: Tools,
   { owner, count, waitTimeoutMs }: CloneRequest,
+  container: ContainerState,
   signal: AbortSignal,
 ): Promise<readonly ClonedDatabase[]> {
   const { runtime } = tools;
   const { scope, name, run } = owner;
-  const container = await findStarted(runtime, owner, signal);
-  if (!container) throw await notStarted(runtime, owner);
-  const source = await readStarted(runtime, container, { name, key: '' }, signal);
+  const source = await readStarted(tools, container, { name, key: '' }, signal);
   await requireGolden(runtime, source, signal);
   const owners = Array.from({ length: count }, (_, at) => ({
     scope,
@@ -101,8 +107,8 @@ async function cloneOne(
   const { network, isPublished, memoryBytes, shmBytes } = record;
   const base = `snapvol-${owner.name}-${owner.run.slice(0, 8)}`;
   const ofClone = {
-    ...cloneLabels(owner.scope, source.name),
-    ...cloneRunLabels(origin.labels[runLabel] ?? ''),
+    ...cloneLabels(owner.scope, origin.labels[cloneOfLabel] ?? source.name),
+    ...cloneRunLabels(origin.labels[cloneOfRunLabel] ?? origin.labels[runLabel] ?? ''),
   };
   const wanted = {
     ...{ engine, credentials: endpoint, waitTimeoutMs, initFiles: [], anyPort: true },

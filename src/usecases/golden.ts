@@ -1,5 +1,5 @@
-import { AppError } from '../errors.ts';
-import { goldenLabel } from '../runtime/labels.ts';
+import { AppError, messageOf } from '../errors.ts';
+import { cloneOfRunLabel, goldenLabel, runLabel } from '../runtime/labels.ts';
 import type { ContainerRuntime } from '../runtime/runtime.ts';
 import { CloneUnavailable } from '../runtime/volume-cloner.ts';
 import { cloneVolumes } from './volume-clones.ts';
@@ -19,11 +19,12 @@ export async function liveVolumes(run: Run): Promise<readonly PlannedVolume[]> {
     const { id } = plan.image;
     return await cloneVolumes(tools, plan.volumes, nameOf, id, settings.reset, signal);
   } catch (error) {
-    if (!(error instanceof CloneUnavailable)) throw error;
-    if (settings.reset === 'auto') {
-      tools.log.info(`A reset and clones will not be possible: ${error.message}`);
+    const { reset } = settings;
+    if (reset === 'auto' && (error instanceof CloneUnavailable || isCopyFailed(error))) {
+      tools.log.info(`A reset and clones will not be possible: ${messageOf(error)}`);
       return plan.volumes;
     }
+    if (!(error instanceof CloneUnavailable)) throw error;
     throw new AppError('invalid-settings', `reset: ${error.message}`, {
       cause: error,
       hint: 'Set "reset" to "auto", or to "off" where the database is not reset',
@@ -31,17 +32,24 @@ export async function liveVolumes(run: Run): Promise<readonly PlannedVolume[]> {
   }
 }
 
+const isCopyFailed = (error: unknown): boolean =>
+  error instanceof AppError && error.code === 'copy-failed';
+
 /** @throws `invalid-settings` for a database whose golden volumes are not there */
 export async function requireGolden(
   runtime: ContainerRuntime,
   { name, volumes }: Pick<StartedSource, 'name' | 'volumes'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const golden = volumes.map(({ labels }) => labels[goldenLabel]);
-  const found = await Promise.all(
-    golden.map(async (volume) => volume !== undefined && runtime.findVolume(volume, signal)),
+  const kept = await Promise.all(
+    volumes.map(async ({ labels }) => {
+      const golden = labels[goldenLabel];
+      const found = golden !== undefined && (await runtime.findVolume(golden, signal));
+      // One that was removed, and mounted since, is there again: empty, and without labels.
+      return found && found.labels[runLabel] === (labels[cloneOfRunLabel] ?? labels[runLabel]);
+    }),
   );
-  if (found.length > 0 && found.every(Boolean)) return;
+  if (kept.length > 0 && kept.every(Boolean)) return;
   throw new AppError(
     'invalid-settings',
     `nothing is kept that ${name} could be put back to, or cloned from`,

@@ -7,7 +7,7 @@ import { startAgain, type ChangedPort } from './go-on.ts';
 import { uncleanError, usableData } from './probes.ts';
 import { whileQuiesced, type Copy, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import { runHook } from './scripts.ts';
-import { suspensionOf, whileLeftAlone, whileSuspended } from './suspension.ts';
+import { suspensionOf, whileNotReset, whileSuspended } from './suspension.ts';
 import { manifestImage } from './take.ts';
 import { findWorthless } from './worthless.ts';
 import type { VolumeWriter } from './writers.ts';
@@ -46,7 +46,7 @@ export async function quiesceWriters<T>(
     if (!writer) return copy(worthless);
     const { container, target, readiness } = writer;
     if (!container.running) {
-      return whileLeftAlone(tools.runtime, container, async () => {
+      return whileNotReset(tools, container, async () => {
         described.push(await describeEnded(tools, writer));
         if (settings.trim && target.engine.cleanExitCodes.includes(container.exitCode)) {
           worthless.set(writer, await findWorthless(tools.runtime, target, container));
@@ -68,7 +68,7 @@ export async function quiesceWriters<T>(
     const selfEnding = target.engine.shutdown !== undefined;
     const quiesced =
       how === 'none'
-        ? await quiesce()
+        ? await whileNotReset(tools, container, quiesce)
         : await whileSuspended(
             tools,
             suspensionOf(container, { how, order: at, graceMs }, selfEnding),

@@ -101,6 +101,12 @@ export async function recover(
     await attempt(what, () => resetAgain(tools, note, waitTimeoutMs, signal));
   }
 
+  for (const { name, labels } of await runtime.listVolumes(purposeLabels('saving'), signal)) {
+    if (!isOrphan(labels, `the note of a save ${name}`)) continue;
+    // Nothing was changed for it.
+    await attempt(name, () => runtime.removeVolume(name).then(() => undefined));
+  }
+
   for (const { labels } of await runtime.listVolumes(purposeLabels('starting'), signal)) {
     const what = `the start of ${labels[nameLabel] ?? ''}`;
     if (!isOrphan(labels, what)) continue;

@@ -4,11 +4,10 @@ import { thisProcess } from '../process-identity.ts';
 import {
   makerLabel,
   nameLabel,
-  nameLabels,
-  purposeLabels,
+  ownLabels,
   runLabel,
   runLabels,
-  scopeLabel,
+  withPurpose,
   type Owner,
 } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
@@ -16,10 +15,13 @@ import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { requireGolden } from './golden.ts';
-import { findStarted, notStarted } from './started.ts';
+import { notStarted, requireStarted } from './started.ts';
 import { readStarted } from './started-source.ts';
+import { requireNotStarting } from './starting.ts';
 import { noteAtWork } from './suspension.ts';
+import type { PlannedVolume } from './plan.ts';
 import { resetClone } from './volume-clones.ts';
+import { uses } from './writers.ts';
 
 export interface ResetRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly waitTimeoutMs: number;
@@ -36,7 +38,7 @@ export interface ResetReport {
  * Puts a started database back to what it was when it was started: the same container, at the same host and port, with
  * the data of its snapshot. Whoever is connected to it is cut off. When it resolves the database serves.
  * @throws `container-missing`; `invalid-settings` for one that was started without; `name-taken` while another process
- *   resets or saves it; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
+ *   resets, saves, starts or stops it; `volume-taken` while another container has its data; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
  *   server is stopped: then it goes on to its end.
  */
 export async function reset(
@@ -46,15 +48,13 @@ export async function reset(
 ): Promise<ResetReport> {
   const { runtime, clock, log } = tools;
   const startMs = clock.monotonicMs();
-  const found = await findStarted(runtime, request, signal);
-  if (!found) throw await notStarted(runtime, request);
-  const { scope, name } = request;
-  const run = runLabels(found.labels[runLabel] ?? '');
-  const labels = { ...purposeLabels('resetting'), ...nameLabels(scope, name), ...run };
-  const note = await noteAtWork(runtime, found, labels);
+  const { name } = request;
+  const found = await requireStarted(runtime, request, signal);
+  const note = await noteAtWork(runtime, found, withPurpose(ownLabels(found), 'resetting'));
   return withAftermath(
     log,
     async () => {
+      await requireNotStarting(runtime, found, signal);
       // Only now: another process may have been at it until then.
       const container = await runtime.inspectContainer(found.id, signal);
       if (!container) throw await notStarted(runtime, request);
@@ -78,12 +78,13 @@ export async function resetAgain(
   const { runtime, log } = tools;
   const ownNote = await takeOver(runtime, note);
   if (ownNote === undefined) return undefined;
-  const [scope = '', name = ''] = [note.labels[scopeLabel], note.labels[nameLabel]];
+  const { [nameLabel]: name = '', [runLabel]: run = '' } = note.labels;
   return withAftermath(
     log,
     async () => {
-      const container = await findStarted(runtime, { scope, name }, signal);
-      if (container) await putBack(tools, container, { scope, name, waitTimeoutMs }, signal);
+      const ofRun = { ...runLabels(run), [nameLabel]: name };
+      const [container] = await runtime.listContainers(withPurpose(ofRun, 'database'), signal);
+      if (container) await putBack(tools, container, { name, waitTimeoutMs }, signal);
       for (const done of takenOver(note.name)) await runtime.removeVolume(done);
       return container && `reset the database ${name}, which had been cut off`;
     },
@@ -108,7 +109,8 @@ async function takeOver(
     if (error instanceof AppError && error.code === 'volume-taken') return undefined;
     throw error;
   }
-  if (await runtime.findVolume(name)) return ownNote;
+  const now = await runtime.findVolume(name);
+  if (now && now.labels[makerLabel] === labels[makerLabel]) return ownNote;
   await runtime.removeVolume(ownNote); // it was done meanwhile
   return undefined;
 }
@@ -127,14 +129,15 @@ const never = new AbortController().signal;
 async function putBack(
   tools: Tools,
   container: ContainerState,
-  { name, waitTimeoutMs }: ResetRequest,
+  { name, waitTimeoutMs }: Pick<ResetRequest, 'name' | 'waitTimeoutMs'>,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { runtime } = tools;
   const { id } = container;
-  const source = await readStarted(runtime, container, { name, key: '' }, signal);
+  const source = await readStarted(tools, container, { name, key: '' }, signal);
   await requireGolden(runtime, source, signal);
   const { volumes, image, engine, endpoint } = source;
+  await requireUnshared(runtime, container, volumes, signal);
   signal.throwIfAborted();
   if (container.paused) await runtime.unpauseContainer(id);
   if (container.running) await runtime.stopContainer(id, 0);
@@ -144,4 +147,21 @@ async function putBack(
   await Promise.all(resetting);
   await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
   return volumes.map(({ volume }) => volume);
+}
+
+/** What is mounted elsewhere, too, is not mounted anew: the server would be given what was there before. */
+async function requireUnshared(
+  runtime: ContainerRuntime,
+  { id, name }: ContainerState,
+  volumes: readonly PlannedVolume[],
+  signal: AbortSignal,
+): Promise<void> {
+  const storages = volumes.map(({ volume }) => ({ type: 'volume', source: volume }) as const);
+  const other = (await runtime.listContainers({}, signal)).find(
+    (each) => each.running && each.id !== id && uses(each, storages),
+  );
+  if (!other) return;
+  throw new AppError('volume-taken', `the container ${other.name} uses the data of ${name}`, {
+    hint: `Stop it first: "docker stop ${other.name}"`,
+  });
 }

@@ -18,9 +18,9 @@ import {
 import { countItems } from './probes.ts';
 import { refusePaused } from './quiesce.ts';
 import { startAgain } from './go-on.ts';
-import { suspensionOf, whileLeftAlone, whileSuspended } from './suspension.ts';
+import { suspensionOf, whileNotReset, whileSuspended } from './suspension.ts';
 import { takeSnapshot } from './take.ts';
-import { findStarted, notStarted } from './started.ts';
+import { requireStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
 
 /** How long a server that serves may take to say how much it holds. */
@@ -59,9 +59,8 @@ export async function save(
   const { key } = request;
   const startMs = clock.monotonicMs();
   await requireKeyFree(store, request, signal);
-  const container = await findStarted(runtime, request, signal);
-  if (!container) throw await notStarted(runtime, request);
-  const source = await readStarted(runtime, container, request, signal);
+  const container = await requireStarted(runtime, request, signal);
+  const source = await readStarted(tools, container, request, signal);
   refusePaused(container);
   if (container.running) {
     // Before anything is stopped: afterwards nobody could tell whether the database serves again.
@@ -104,8 +103,7 @@ async function takeAndStartAgain(
   const take = async (): Promise<Bundle<DatabaseManifest>> =>
     (await takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal)).bundle;
   const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
-  if (!container.running) return whileLeftAlone(tools.runtime, container, take);
-  if (how === 'none') return take();
+  if (!container.running || how === 'none') return whileNotReset(tools, container, take);
   const selfEnding = engine.shutdown !== undefined;
   const suspension = suspensionOf(container, { how, order: 0, graceMs }, selfEnding);
   return whileSuspended(tools, suspension, take, async () => {

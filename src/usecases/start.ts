@@ -6,6 +6,7 @@ import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { makeClones } from './clone.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { describePath } from './critical-path.ts';
+import { maskPassword } from './mask-password.ts';
 import { measurePhases } from './phases.ts';
 import { prepare } from './prepare.ts';
 import { cleanUp, forgetStarting } from './remove.ts';
@@ -13,7 +14,7 @@ import { reportSnapshot, type StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timesOf, type Run } from './run.ts';
 import { seed } from './seed.ts';
 import { keyHolderAfter, type Miss, type Search } from './search.ts';
-import { requireNameFree } from './started.ts';
+import { notStarted, requireNameFree } from './started.ts';
 import { noteStarting } from './starting.ts';
 
 /**
@@ -30,12 +31,7 @@ export async function start(
   const { runtime, log, clock } = tools;
   const phases = measurePhases(clock);
   const { owner } = who;
-  const { password } = settings.credentials;
-  // Masking a default such as "postgres" would only make every log unreadable.
-  if (password !== settings.engine.defaults.password) {
-    log.mask(password);
-    log.mask(encodeURIComponent(password)); // as it stands in the URL
-  }
+  maskPassword(log, settings.engine, settings.credentials);
   await runtime.info();
   signal.throwIfAborted();
   await noteStarting(runtime, owner);
@@ -81,9 +77,14 @@ async function withClones(run: Run, report: StartReport): Promise<StartReport> {
   const { tools, settings, who, phases, signal } = run;
   const { clones: count, waitTimeoutMs } = settings;
   if (count === 0) return report;
+  const { runtime, log } = tools;
   const request = { owner: who.owner, count, waitTimeoutMs };
   const clones = await phases.timed('clones', () =>
-    tools.log.group('Clones', () => makeClones(tools, request, signal)),
+    log.group('Clones', async () => {
+      const container = await runtime.inspectContainer(report.container, signal);
+      if (!container) throw await notStarted(runtime, who.owner);
+      return makeClones(tools, request, container, signal);
+    }),
   );
   return { ...report, clones, ...timesOf(phases) };
 }

@@ -2,6 +2,8 @@ import type { Endpoint } from '../engines/engine.ts';
 import { volumeNameLabel } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { credentialsIn, parseSettings } from '../settings.ts';
+import type { Tools } from './context.ts';
+import { maskPassword } from './mask-password.ts';
 import { dataParts, type PlannedVolume } from './plan.ts';
 import { readRecord, type DatabaseRecord } from './record.ts';
 import type { SnapshotSource } from './take.ts';
@@ -14,7 +16,7 @@ export interface StartedSource extends SnapshotSource {
 
 /** Everything about a database that an earlier run started, from its labels, mounts and environment. */
 export async function readStarted(
-  runtime: ContainerRuntime,
+  { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
   container: ContainerState,
   { name, key }: Pick<SnapshotSource, 'name' | 'key'>,
   signal: AbortSignal,
@@ -27,6 +29,8 @@ export async function readStarted(
     ...(await runtime.ensureImage(record.imageId, signal)),
     reference: settings.image,
   };
+  const { password } = credentialsIn(engine, container.env, []);
+  maskPassword(log, engine, { password });
   const { dataPath } = engine.location(image, container.env);
   const volumes = await labelledVolumes(runtime, container, signal);
   const extraVolumes = volumes.filter(({ name }) => name !== 'data');
@@ -41,7 +45,7 @@ export async function readStarted(
     target: { credentials: record.credentials },
     record,
     endpoint: {
-      ...{ user, database, password: credentialsIn(engine, container.env, []).password },
+      ...{ user, database, password },
       ...(record.network !== undefined || container.hostPort === undefined
         ? { host: container.name, port: engine.port(image) }
         : { host: (await runtime.info()).host, port: container.hostPort }),

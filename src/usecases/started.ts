@@ -2,24 +2,45 @@ import { AppError } from '../errors.ts';
 import { nameLabel, nameLabels, scopeLabels, withPurpose, type Owner } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 
-/** A database that was started under this name, running or not. */
-export async function findStarted(
+type Name = Pick<Owner, 'scope' | 'name'>;
+
+/** Those that run, else those that have ended. */
+async function listStarted(
   runtime: ContainerRuntime,
-  { scope, name }: Pick<Owner, 'scope' | 'name'>,
+  { scope, name }: Name,
   signal?: AbortSignal,
-): Promise<ContainerState | undefined> {
+): Promise<readonly ContainerState[]> {
   const labels = withPurpose(nameLabels(scope, name), 'database');
   const found = await runtime.listContainers(labels, signal);
-  return found.find(({ running }) => running) ?? found[0];
+  const running = found.filter((each) => each.running);
+  return running.length > 0 ? running : found;
+}
+
+/**
+ * The database that was started under this name, running or not.
+ * @throws `container-missing`; `name-taken` where several were: steps of a job may give none
+ */
+export async function requireStarted(
+  runtime: ContainerRuntime,
+  owner: Name,
+  signal: AbortSignal,
+): Promise<ContainerState> {
+  const [found, ...others] = await listStarted(runtime, owner, signal);
+  if (!found) throw await notStarted(runtime, owner);
+  if (others.length === 0) return found;
+  const names = [found, ...others].map((each) => each.name).join(', ');
+  throw new AppError('name-taken', `several databases are named ${owner.name}: ${names}`, {
+    hint: 'Give each a "name" of its own where it is started',
+  });
 }
 
 /** Names stay unique within a scope when this is asked before `start`. @throws `name-taken` */
 export async function requireNameFree(
   runtime: ContainerRuntime,
-  owner: Pick<Owner, 'scope' | 'name'>,
+  owner: Name,
   signal?: AbortSignal,
 ): Promise<void> {
-  const taken = await findStarted(runtime, owner, signal);
+  const [taken] = await listStarted(runtime, owner, signal);
   if (!taken) return;
   const state = taken.running ? 'is running' : `has ended with exit code ${taken.exitCode}`;
   throw new AppError(
@@ -32,7 +53,7 @@ export async function requireNameFree(
 /** The error for a name under which nothing was started, with the names that there are. */
 export async function notStarted(
   runtime: ContainerRuntime,
-  { scope, name }: Pick<Owner, 'scope' | 'name'>,
+  { scope, name }: Name,
 ): Promise<AppError> {
   const others = await runtime.listContainers(withPurpose(scopeLabels(scope), 'database'));
   const names = others.map(({ labels }) => labels[nameLabel] ?? '').sort();

@@ -103,19 +103,17 @@ export async function noteAtWork(
   return volume;
 }
 
-/** Copies what a container that does not run has written, while nobody resets it. @throws `name-taken` */
-export async function whileLeftAlone<T>(
-  runtime: ContainerRuntime,
+/**
+ * Copies what a container has written that is left as it is: it does not run, or is to run on.
+ * @throws `name-taken` when somebody else is at it
+ */
+export async function whileNotReset<T>(
+  { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
   subject: Subject,
   copy: () => Promise<T>,
 ): Promise<T> {
-  const requireLeftAlone = async (): Promise<void> => {
-    if (await runtime.findVolume(noteName(subject))) throw beingAtWork(subject);
-  };
-  await requireLeftAlone();
-  const copied = await copy();
-  await requireLeftAlone();
-  return copied;
+  const note = await noteAtWork(runtime, subject, purposeLabels('saving'));
+  return withAftermath(log, copy, () => runtime.removeVolume(note));
 }
 
 function beingAtWork({ name }: Subject, cause?: unknown): AppError {

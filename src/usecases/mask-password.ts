@@ -1,0 +1,14 @@
+import type { Credentials, Engine } from '../engines/engine.ts';
+import type { Log } from '../log.ts';
+
+/** Before anything is printed that may show it: what a server says when it fails, too. */
+export function maskPassword(
+  log: Log,
+  { defaults }: Engine,
+  { password }: Pick<Credentials, 'password'>,
+): void {
+  // Masking a default such as "postgres" would only make every log unreadable.
+  if (password === defaults.password) return;
+  log.mask(password);
+  log.mask(encodeURIComponent(password)); // as it stands in the URL
+}
