@@ -51,7 +51,8 @@ export async function requireNotStarting(
 /** One for each name in a scope: whoever comes second is refused. */
 function noteName({ scope, name }: Pick<Owner, 'scope' | 'name'>): string {
   const hash = createHash('sha256').update(`${scope}\n${name}`).digest('hex');
-  return `snapvol-starting-${name}-${hash.slice(0, 12)}`;
+  // What is to be stopped or cloned may be misspelt in any way.
+  return `snapvol-starting-${name.replaceAll(/[^\w.-]/g, '-').slice(0, 100)}-${hash.slice(0, 12)}`;
 }
 
 function beingStarted(name: string, cause?: unknown): AppError {
