@@ -200,18 +200,19 @@ test('what a killed start has left can be stopped, wherever that was', async () 
   expect(await madeWith(`dev.snapvol.name=${owner.name}`)).toEqual({ containers: [], volumes: [] });
 });
 
-test.each(['a/b c', 'ä', 'x'.repeat(300)])(
-  '%s, which was never started, is not found',
-  async (name) => {
-    const missing = { code: 'container-missing' };
-    await expect(stop(tools, { scope, name })).rejects.toMatchObject(missing);
-    const ofClone = { owner: newOwner(name), count: 1, waitTimeoutMs: 1000 };
-    await expect(clone(tools, ofClone, signal)).rejects.toMatchObject(missing);
-    await expect(
-      reset(tools, { ...ofClone.owner, waitTimeoutMs: 1000 }, signal),
-    ).rejects.toMatchObject(missing);
-  },
-);
+test.each([
+  ['a slash', 'a/b c'],
+  ['an accent', 'ä'],
+  ['300 letters', 'x'.repeat(300)],
+])('a name with %s, which was never started, is not found', async (_what, name) => {
+  const missing = { code: 'container-missing' };
+  await expect(stop(tools, { scope, name })).rejects.toMatchObject(missing);
+  const ofClone = { owner: newOwner(name), count: 1, waitTimeoutMs: 1000 };
+  await expect(clone(tools, ofClone, signal)).rejects.toMatchObject(missing);
+  await expect(
+    reset(tools, { ...ofClone.owner, waitTimeoutMs: 1000 }, signal),
+  ).rejects.toMatchObject(missing);
+});
 
 test("a user's container of an image that was made from one of ours is the user's", async () => {
   const { container } = await make();

@@ -3,10 +3,17 @@ import { dirname } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
 import { isFresh } from '../runtime/fresh.ts';
-import { copyLabels, restoredLabels, taskLabels, volumeNameLabel } from '../runtime/labels.ts';
-import type { ContainerState } from '../runtime/runtime.ts';
+import {
+  copyLabels,
+  goldenLabel,
+  nameLabel,
+  restoredLabels,
+  taskLabels,
+  volumeNameLabel,
+} from '../runtime/labels.ts';
+import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import { prepareStaging, stagedFolder } from '../runtime/staging.ts';
-import type { CopyTarget } from '../runtime/volume-copier.ts';
+import type { CopyTarget, Storage } from '../runtime/volume-copier.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { Tools } from './context.ts';
 import { fillVolume } from './fill.ts';
@@ -119,10 +126,26 @@ async function place(
       },
     );
   }
+  await refuseGolden(runtime, storage, signal);
   // Its own user's before one that only the snapshot names: that runs with all of the content before it.
   const helper = await images.choose([image, users[0]?.imageId], target.image);
   const labels = { ...copyLabels({}), ...taskLabels(task.id) };
   return { target, there, copy: { storage, image: helper, labels } };
+}
+
+/** An overlay shows a volume that no container has mounted by its name. @throws `volume-taken` */
+async function refuseGolden(
+  runtime: ContainerRuntime,
+  { type, source }: Storage,
+  signal: AbortSignal,
+): Promise<void> {
+  if (type !== 'volume') return;
+  const [clone] = await runtime.listVolumes({ [goldenLabel]: source }, signal);
+  if (!clone) return;
+  const name = clone.labels[nameLabel] ?? clone.name;
+  throw new AppError('volume-taken', `${source} is what the database ${name} was made of`, {
+    hint: `Stop it first: "snapvol stop ${name}"`,
+  });
 }
 
 /** @throws `invalid-settings` for a path that is no folder */
