@@ -12,11 +12,13 @@ import {
   cloneLabels,
   labelsFor,
   makerLabel,
+  nameLabel,
+  purposeLabel,
   runLabels,
   type Owner,
   type Purpose,
 } from '../../src/runtime/labels.ts';
-import type { Labels } from '../../src/runtime/runtime.ts';
+import type { ContainerRuntime, Labels } from '../../src/runtime/runtime.ts';
 import { parseSettings } from '../../src/settings.ts';
 import { createFileStore } from '../../src/stores/file.ts';
 import type { StoreTools, Tools } from '../../src/usecases/context.ts';
@@ -38,6 +40,8 @@ import { useScratch } from '../support/store-bundles.ts';
 
 const scope = `starting-${process.pid}`;
 const image = testImage('no-tar');
+/** On what is nobody's here. */
+const strange = `snapvol.test.strange=${process.pid}`;
 const { signal } = new AbortController();
 const scratch = useScratch();
 
@@ -49,7 +53,7 @@ beforeAll(async () => {
   ({ tools } = composed);
 });
 afterAll(async () => {
-  await removeMadeWith(`dev.snapvol.scope=${scope}`);
+  for (const label of [`dev.snapvol.scope=${scope}`, strange]) await removeMadeWith(label);
   await composed[Symbol.asyncDispose]();
 });
 
@@ -254,6 +258,59 @@ test('a free port that is taken before it is used is changed for another', async
   } finally {
     held.close();
   }
+});
+
+/**
+ * An engine where somebody takes the name of this clone's container at the last moment. The other clones are at work
+ * when that is known.
+ */
+function withTaken(taken: string): ContainerRuntime {
+  const { runtime } = tools;
+  const { name: origin } = owner;
+  const known = Promise.withResolvers<undefined>();
+  return {
+    ...runtime,
+    async createContainer(spec, ...rest) {
+      const { [nameLabel]: name, [purposeLabel]: purpose } = spec.labels;
+      if (purpose !== 'database' || name === origin) return runtime.createContainer(spec, ...rest);
+      if (name === taken) {
+        try {
+          await docker('create', '--name', spec.name, '--label', strange, image, 'never-started');
+          return await runtime.createContainer(spec, ...rest);
+        } finally {
+          known.resolve(undefined);
+        }
+      }
+      await known.promise;
+      return runtime.createContainer(spec, ...rest);
+    },
+  };
+}
+
+test('when one of several clones cannot be made, none is left', async () => {
+  const store = createFileStore(await scratch.folder('store'));
+  const inputs = { image: testImage('redis:7'), port: '0', seed: 'true', save: 'false' };
+  const settings = parseSettings(inputs, { defaultStore: store.name });
+  const who = { provenance: {}, cwd: tmpdir(), untrusted: undefined };
+  const { container } = await start({ ...tools, store }, settings, { ...who, owner }, signal);
+  const before = await madeBy(owner);
+  const refused = { code: 'name-taken', message: expect.stringContaining('a container named') };
+  const ofClones = newOwner(owner.name);
+  const request = { owner: ofClones, count: 3, waitTimeoutMs: 30_000 };
+  const cloning = clone({ ...tools, runtime: withTaken(`${owner.name}-2`) }, request, signal);
+  await expect(cloning).rejects.toMatchObject(refused);
+  expect(await madeBy(ofClones)).toEqual({ containers: [], volumes: [] });
+  expect(await madeBy(owner)).toEqual(before);
+  const found = await requireStarted(tools.runtime, owner, signal);
+  expect(found).toMatchObject({ id: container, running: true });
+  await removeRun(tools.runtime, owner.run);
+
+  owner = newOwner(`${owner.name}-more`);
+  const also = { ...tools, store, runtime: withTaken(`${owner.name}-1`) };
+  const starting = start(also, { ...settings, clones: 2 }, { ...who, owner }, signal);
+  await expect(starting).rejects.toMatchObject(refused);
+  expect(await madeBy(owner)).toEqual({ containers: [], volumes: [] });
+  expect((await madeWith(strange)).containers).toHaveLength(2);
 });
 
 const hourMs = 3_600_000;

@@ -14,11 +14,13 @@ import { useScratch } from '../support/store-bundles.ts';
 
 const image = testImage('redis:7');
 const prefix = `killed-${randomBytes(4).toString('hex')}`;
-/** A database that is saved, reset and cloned, and serves. */
+/** A database that is saved, reset and cloned, and serves; and one that is put back by a copy. */
 const served = `${prefix}-served`;
+const copied = `${prefix}-copied`;
 const seed = 'docker exec "$SNAPVOL_CONTAINER" redis-cli mset one 1 two 2';
 
-type Command = 'start on a miss' | 'start on a hit' | 'save' | 'restore' | 'reset' | 'clone';
+type Command =
+  'start on a miss' | 'start on a hit' | 'save' | 'restore' | 'reset' | 'reset by a copy' | 'clone';
 
 /** Of the try with this number: what it makes has names of its own. */
 const commands: Readonly<Record<Command, (n: number) => string[]>> = {
@@ -27,9 +29,15 @@ const commands: Readonly<Record<Command, (n: number) => string[]>> = {
   save: (n) => ['save', served, '--key', `save-${n}`],
   restore: (n) => ['restore', 'whole', '--volume', volumeOf(n)],
   reset: () => ['reset', served],
+  'reset by a copy': () => ['reset', copied],
   clone: () => ['clone', served, '--count', '2'],
 };
+/** The database that the command puts back. */
+const resets: Partial<Record<Command, string>> = { reset: served, 'reset by a copy': copied };
 const signals = ['SIGINT', 'SIGTERM', 'SIGKILL'] as const;
+/** The other way to reset differs in what a kill leaves. */
+const signalsOf = (command: Command): readonly (typeof signals)[number][] =>
+  command === 'reset by a copy' ? ['SIGKILL'] : signals;
 /** For each command and signal; spread over all of its duration, and at random within each part. */
 const parts = 3;
 
@@ -45,6 +53,7 @@ beforeAll(async () => {
   const bystander = ['run', '--detach', '--name', `${prefix}-user`, '--volume', `${prefix}:/data`];
   await docker(...bystander, image);
   await done(start(served, 'whole'));
+  await done([...start(copied, 'whole'), '--reset', 'copy']);
   before = await look();
   for (const command of names()) {
     const args = commands[command](0);
@@ -56,7 +65,7 @@ beforeAll(async () => {
   expect(await look()).toEqual(before);
 });
 afterAll(async () => {
-  await removeMadeWith(`dev.snapvol.name=${served}`);
+  for (const name of [served, copied]) await removeMadeWith(`dev.snapvol.name=${name}`);
   await docker('rm', '--force', '--volumes', `${prefix}-user`);
   await docker('volume', 'rm', prefix);
 });
@@ -85,12 +94,13 @@ async function done(args: readonly string[]): Promise<void> {
 /** After a command that was done: what it has made is whole. */
 async function undo(command: Command, n: number): Promise<void> {
   const volume = volumeOf(n);
+  const putBack = resets[command];
   if (command === 'restore') {
     const found = ['run', '--rm', '--volume', `${volume}:/data`, '--entrypoint', 'cat', image];
     expect(await docker(...found, '/data/dump.rdb')).toContain('REDIS');
     await docker('volume', 'rm', volume);
-  } else if (command === 'reset') {
-    expect(await redis(served, 'dbsize')).toBe('2');
+  } else if (putBack !== undefined) {
+    expect(await redis(putBack, 'dbsize')).toBe('2');
   } else if (command !== 'save') {
     const made = command === 'clone' ? [`${served}-1`, `${served}-2`] : [`${prefix}-${n}`];
     for (const name of made) {
@@ -117,7 +127,7 @@ async function look(): Promise<string[]> {
 }
 
 describe.each(names())('%s', (command) => {
-  const rows = signals.flatMap((signal, row) =>
+  const rows = signalsOf(command).flatMap((signal, row) =>
     Array.from({ length: parts }, (_, part) => ({
       ...{ signal, part, share: (part + Math.random()) / parts },
       n: (names().indexOf(command) * signals.length + row) * parts + part + 1,
@@ -126,8 +136,12 @@ describe.each(names())('%s', (command) => {
 
   test.each(rows)('leaves nothing when it gets $signal in part $part of 3', async (row) => {
     const { n, signal, share } = row;
-    // Gone after a reset, whoever ends that.
-    if (command === 'reset') await redis(served, 'set', 'three', '3');
+    const database = resets[command];
+    if (database !== undefined) {
+      // Gone after a reset, whoever ends that. On disk: a server that is only started again would still have it.
+      await redis(database, 'set', 'three', '3');
+      await redis(database, 'save');
+    }
     const interrupt = { signal, when: share * (lastsMs.get(command) ?? 0) };
     const { exitCode, stdout, stderr } = await snapvol(commands[command](n), { interrupt });
     // The last step of Node.js out of the process has no handlers any more: what has given its result is done.
@@ -136,7 +150,7 @@ describe.each(names())('%s', (command) => {
     } else if (signal === 'SIGKILL') {
       const next = await snapvol(n % 2 === 0 ? ['recover'] : ['restore', 'none']);
       const isRepaired = /repaired/.test(next.stdout + next.stderr);
-      if (isRepaired && command === 'reset') await undo(command, n);
+      if (isRepaired && database !== undefined) await undo(command, n);
       // What was neither there before nor repaired was done, but for the end of the process.
       if (!isRepaired && (await look()).length > before.length) await undo(command, n);
     } else if (exitCode !== null) {
@@ -145,9 +159,11 @@ describe.each(names())('%s', (command) => {
         exitCodes.cancelled,
         expect.stringContaining('cancelled'),
       ]);
+      // Nothing that was written is lost by half a reset.
+      if (database !== undefined) expect(await redis(database, 'get', 'three')).toBe('3');
     }
     expect(await look()).toEqual(before);
-    if (command === 'reset') expect(await redis(served, 'mget', 'one', 'two')).toBe('1\n2');
+    if (database !== undefined) expect(await redis(database, 'mget', 'one', 'two')).toBe('1\n2');
     expect(await readdir(tempDir)).toEqual([]);
   });
 });

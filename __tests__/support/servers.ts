@@ -28,7 +28,10 @@ export interface Server {
 
 /** One that can be told to change. */
 export interface ChangingServer extends Server {
-  /** Changes the checksum; where there are tables, makes one. Fails where it was run before. */
+  /**
+   * Changes the checksum; where there are tables, makes one. Fails where it was run before. What it does outlives the
+   * server's process.
+   */
   readonly change: string;
 }
 
@@ -138,7 +141,8 @@ function keyValue(
     inputs: { ...inputs, args: `${inputs.args ?? ''} ${debug}`.trim() },
     seed: `${inside} ${client} eval "for i = 1, ${rowCount} do redis.call('set', 'item:' .. i, redis.sha1hex(i)) end" 0`,
     change: `[[ "$(${inside} ${client} msetnx item:0 0 other:0 0)" == 1 ]]
-${inside} ${client} del item:1 item:2`,
+${inside} ${client} del item:1 item:2
+${inside} ${client} save`,
     checksum: `${inside} ${client} dbsize; ${inside} ${client} debug digest`,
     ways: both,
     recovery: /Truncating the AOF|short read/,

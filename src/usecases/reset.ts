@@ -137,7 +137,7 @@ async function putBack(
   const source = await readStarted(tools, container, { name, key: '' }, signal);
   await requireGolden(runtime, source, signal);
   const { volumes, image, engine, endpoint } = source;
-  await requireUnshared(runtime, container, volumes, signal);
+  await requireUnshared(runtime, { id, name }, volumes, signal);
   signal.throwIfAborted();
   if (container.paused) await runtime.unpauseContainer(id);
   if (container.running) await runtime.stopContainer(id, 0);
@@ -152,7 +152,7 @@ async function putBack(
 /** What is mounted elsewhere, too, is not mounted anew: the server would be given what was there before. */
 async function requireUnshared(
   runtime: ContainerRuntime,
-  { id, name }: ContainerState,
+  { id, name }: Pick<ContainerState, 'id' | 'name'>,
   volumes: readonly PlannedVolume[],
   signal: AbortSignal,
 ): Promise<void> {
