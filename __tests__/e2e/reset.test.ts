@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 
 import { beforeAll, describe, expect, test } from '@jest/globals';
 
@@ -12,18 +15,24 @@ import { checksum, isCleanStart, query, seedScript } from '../support/postgres.t
 import { useScratch } from '../support/store-bundles.ts';
 
 const image = testImage('postgres:17');
+/** For a database with a second volume, too. */
+const seed = `${seedScript}
+docker exec "$SNAPVOL_CONTAINER" sh -c 'if [ -d /files ]; then echo a picture >/files/picture; fi'`;
 const newName = useNames('reset');
 const scratch = useScratch();
 
 interface Started {
+  readonly name: string;
   readonly container: string;
   readonly volume: string;
   readonly port: number;
   readonly outcome: string;
+  readonly url: string;
+  readonly clones: readonly Pick<Started, 'name' | 'container'>[];
 }
 
 async function start(name: string, ...more: string[]): Promise<Started> {
-  const args = ['start', name, '--image', image, '--port', '0', '--seed', seedScript, '--json'];
+  const args = ['start', name, '--image', image, '--port', '0', '--seed', seed, '--json'];
   const { exitCode, stdout, stderr } = await runCli([...args, ...more]);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
   return JSON.parse(stdout) as Started; // of our own tool
@@ -34,7 +43,7 @@ async function reset(name: string): Promise<void> {
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.any(String) });
 }
 
-/** Rows, tables, a new database, and a row that is lost with the server. */
+/** Rows, tables, and a column. */
 const mess = `insert into item select n, 'more' from generate_series(20001, 50000) n; delete from item where id < 100;
 create table other as select 1 as id; alter table item add column extra int default 7;`;
 
@@ -47,24 +56,42 @@ const state = async (container: string): Promise<readonly string[]> => [
   ),
 ];
 
+/** In each of the volumes. */
+async function makeMess(container: string): Promise<void> {
+  await query(container, mess);
+  const rest = 'rm /files/picture; echo more >/files/more; chmod 0700 /files';
+  await docker('exec', container, 'sh', '-ec', rest);
+}
+
+const files = `stat --format '%n %A %U %y' /files /files/*; cat /files/*`;
+const stateOfBoth = async (container: string): Promise<readonly string[]> => [
+  ...(await state(container)),
+  await docker('exec', container, 'sh', '-ec', files),
+];
+
 describe.each(['overlay', 'copy'])('reset by %s', (how) => {
   let store: string;
   beforeAll(async () => {
     store = `file:${await scratch.folder('store')}`;
   });
 
-  test.each(['miss', 'hit'])('puts the same database back, after a %s', async (outcome) => {
+  test.each(['miss', 'hit'])('puts all volumes back, after a %s', async (outcome) => {
     const name = newName();
-    const started = await start(name, '--store', store, '--reset', how);
+    const more = ['--volumes-extra', 'files:/files', '--clones', outcome === 'hit' ? '1' : '0'];
+    const started = await start(name, '--store', store, '--reset', how, ...more);
     const { container, port } = started;
     expect(started.outcome).toBe(outcome);
-    const pristine = await state(container);
-    for (const end of ['exec', 'kill']) {
-      await query(container, mess);
-      expect(await state(container)).not.toEqual(pristine);
-      if (end === 'kill') await docker('kill', container);
-      await reset(name);
-      expect(await state(container)).toEqual(pristine);
+    const pristine = await stateOfBoth(container);
+    expect(pristine.at(-1)).toContain('a picture');
+    const [last = started] = started.clones;
+    for (const each of [started, last]) {
+      expect(await stateOfBoth(each.container)).toEqual(pristine);
+      await makeMess(each.container);
+      const messed = await stateOfBoth(each.container);
+      expect(pristine.filter((part, i) => part === messed[i])).toEqual([]);
+      if (each === last) await docker('kill', each.container);
+      await reset(each.name);
+      expect(await stateOfBoth(each.container)).toEqual(pristine);
     }
     expect(await docker('port', container)).toBe(`5432/tcp -> 127.0.0.1:${port}`);
     expect(await isCleanStart(container)).toBe(true);
@@ -72,18 +99,25 @@ describe.each(['overlay', 'copy'])('reset by %s', (how) => {
   });
 });
 
-test('cuts off who is connected', async () => {
+test('cuts off who is connected, and does not wait for them', async () => {
   const name = newName();
-  const { container } = await start(
-    name,
-    '--save',
-    'false',
-    '--store',
-    `file:/nowhere/${randomUUID()}`,
-  );
-  const session = query(container, 'select pg_sleep(600)').catch((error: unknown) => String(error));
+  const settings = ['--save', 'false', '--store', `file:/nowhere/${randomUUID()}`];
+  const { container, url } = await start(name, ...settings);
+  // From outside of the container, which takes with it all that runs inside.
+  const sleep = `do $$ begin raise notice 'connected'; perform pg_sleep(600); end $$`;
+  const psql = ['psql', '--no-psqlrc', url, '--command', sleep];
+  const session = spawn('docker', ['run', '--rm', '--network', 'host', image, ...psql]);
+  const closed = once(session, 'close');
+  const complaint = text(session.stderr);
+  await once(session.stderr, 'data');
+  const sleeping = `select count(*) from pg_stat_activity where query = $q$${sleep}$q$`;
+  expect(await query(container, `${sleeping} and state = 'active'`)).toBe('1');
+  const resetMs = performance.now();
   await reset(name);
-  expect(await session).toMatch(/./);
+  expect(performance.now() - resetMs).toBeLessThan(60_000);
+  const [exitCode] = (await closed) as [number | null];
+  expect(exitCode).toBe(2);
+  expect(await complaint).toMatch(/connected[^]*closed the connection unexpectedly/);
   expect(await query(container, 'select count(*) from item')).toBe('20000');
 });
 
