@@ -66,15 +66,10 @@ async function makeMess(container: string): Promise<void> {
   await docker('exec', container, 'sh', '-ec', rest);
 }
 
+const files = `stat --format '%n %A %U %y' /files /files/*; cat /files/*`;
 const stateOfBoth = async (container: string): Promise<readonly string[]> => [
   ...(await state(container)),
-  await docker(
-    'exec',
-    container,
-    'sh',
-    '-ec',
-    `stat --format '%n %A %U %y' /files /files/*; cat /files/*`,
-  ),
+  await docker('exec', container, 'sh', '-ec', files),
 ];
 
 describe.each(['overlay', 'copy'])('reset by %s', (how) => {
@@ -118,7 +113,7 @@ test('cuts off who is connected, and does not wait for them', async () => {
   const closed = once(session, 'close');
   const complaint = text(session.stderr);
   await once(session.stderr, 'data');
-  const sleeping = 'select count(*) from pg_stat_activity where query = $q$' + sleep + '$q$';
+  const sleeping = `select count(*) from pg_stat_activity where query = $q$${sleep}$q$`;
   expect(await query(container, `${sleeping} and state = 'active'`)).toBe('1');
   const resetMs = performance.now();
   await reset(name);
