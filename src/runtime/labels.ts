@@ -68,7 +68,7 @@ export function withPurpose(labels: Labels, purpose: Purpose): Labels {
   return { ...labels, [purposeLabel]: purpose };
 }
 
-/** Our own, of something that one run made: whose it is, and what for. */
+/** Of something that one run made: whose it is, and what it was cloned from. */
 export function ownLabels({ labels }: { readonly labels: Labels }): Labels {
   const kept = [runLabel, scopeLabel, nameLabel, cloneOfLabel, cloneOfRunLabel];
   return Object.fromEntries(Object.entries(labels).filter(([name]) => kept.includes(name)));

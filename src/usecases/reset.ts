@@ -38,8 +38,9 @@ export interface ResetReport {
  * Puts a started database back to what it was when it was started: the same container, at the same host and port, with
  * the data of its snapshot. Whoever is connected to it is cut off. When it resolves the database serves.
  * @throws `container-missing`; `invalid-settings` for one that was started without; `name-taken` while another process
- *   resets, saves, starts or stops it; `volume-taken` while another container has its data; `container-unhealthy`. It may be called again after it failed, or was killed. It can be cancelled until the
- *   server is stopped: then it goes on to its end.
+ *   resets, saves, starts or stops it; `volume-taken` while another container has its data; `container-unhealthy`. It may
+ *   be called again after it failed, or was killed. It can be cancelled until the server is stopped: then it goes on to
+ *   its end.
  */
 export async function reset(
   tools: Tools,
