@@ -87,7 +87,7 @@ export async function makeClones(
     run,
     name: `${name}-${at + 1}`,
   }));
-  for (const each of owners) await requireNameFree(runtime, each, signal);
+  await Promise.all(owners.map((each) => requireNameFree(runtime, each, signal)));
   const cloning = owners.map((each) =>
     cloneOne(tools, source, container, each, waitTimeoutMs, signal),
   );
