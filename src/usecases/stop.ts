@@ -42,7 +42,7 @@ export async function stop(
   }
   // What a killed process has made under this name goes with the rest. Should this one be killed, too, it is still found.
   const run = starting[0]?.labels[runLabel] ?? randomUUID();
-  await forgetStarting(runtime, labels);
+  for (const dead of starting) await runtime.removeVolume(dead.name);
   await noteStarting(runtime, { scope, name, run });
   return withAftermath(
     log,
