@@ -81,7 +81,7 @@ test('eight starts with one key, and two of one name, all at once', async () => 
   );
   const failed = results.filter(({ exitCode }) => exitCode !== 0);
   const told = expect.stringMatching(
-    /being started or cloned by another process|there is a database/,
+    /being started, cloned or stopped by another process|there is a database/,
   );
   expect(failed).toMatchObject([{ exitCode: exitCodes['name-taken'], stdout: told }]);
 

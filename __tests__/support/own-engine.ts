@@ -98,12 +98,18 @@ async function startOwnEngine(
   cleanup.defer(async () => {
     if (daemon?.isEnded()) await engine.start(); // a test has failed
     const containers = await docker('--host', host, 'ps', '--all', '--quiet');
-    if (containers !== '') await docker('--host', host, 'rm', '--force', ...containers.split('\n'));
+    for (const id of linesOf(containers)) await docker('--host', host, 'rm', '--force', id);
     asRoot('kill', readFileSync(pidFile, 'utf8').trim());
     await daemon?.ended;
+    // One that was killed while it started a container has left a task that the next one knows nothing of.
+    const tasks = ['ctr', '--address', containerd, '--namespace', 'moby', 'tasks'] as const;
+    for (const id of linesOf(asRoot(...tasks, 'list', '--quiet')))
+      asRoot(...tasks, 'delete', '--force', id);
   });
   return engine;
 }
+
+const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '');
 
 /** One that the machine has would be shared, and one that dockerd starts would end with it. */
 async function startContainerd(
