@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'volume-taken'
   | 'volume-missing'
   | 'cancelled'
+  | 'engine-refused'
+  | 'system-error'
   | 'internal';
 
 export interface ErrorContext {
@@ -55,11 +57,75 @@ export class AppError extends Error {
   }
 }
 
-/** `error` as an AppError: itself, a cancellation for an abort, or `internal` around anything else. */
+/**
+ * `error` as an AppError: itself, a cancellation for an abort, `system-error` for what the operating system refused, or
+ * `internal`, which is a mistake of ours, around anything else. What failed first counts, not the clean-up after it.
+ */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (isAbort(error)) return new AppError('cancelled', 'cancelled', { cause: error });
-  return new AppError('internal', messageOf(error), { cause: error });
+  if (isSuppressed(error)) {
+    const { code, message, hint, details, retryAfterMs } = toAppError(error.suppressed);
+    const later = `and the clean-up after it failed: ${messageOf(error.error)}`;
+    return new AppError(code, message, {
+      ...{ cause: error, details: [...details, later], retryAfterMs },
+      ...(hint !== undefined && { hint }),
+    });
+  }
+  return (
+    systemError(error) ??
+    new AppError('internal', `a bug in snapvol: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Please report it, with what is printed here: https://github.com/snapvol/snapvol/issues',
+    })
+  );
+}
+
+/** Both the body and the disposal of an `await using` have failed. */
+function isSuppressed(error: unknown): error is SuppressedError {
+  return Error.isError(error) && error.name === 'SuppressedError' && 'suppressed' in error;
+}
+
+const noAccess = 'Let the user that runs this read and write it, or name another one';
+const inTheWay = 'Something else is in the way: move it, or name another one';
+const tooManyFiles = 'Raise the limit of open files ("ulimit -n"), or let fewer things run at once';
+const noSpace =
+  'Free some space there, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk';
+
+const systemHints: Readonly<Record<string, string>> = {
+  EACCES: noAccess,
+  EPERM: noAccess,
+  EROFS: 'The file system is read-only: mount it writable, or name another folder',
+  ENOSPC: noSpace,
+  EDQUOT: noSpace,
+  ENOENT: 'It is not there, or not any more: look at its name, and at what removes it',
+  ENOTDIR: inTheWay,
+  EISDIR: inTheWay,
+  EEXIST: inTheWay,
+  ENOTEMPTY: inTheWay,
+  ENAMETOOLONG: 'Name a shorter one',
+  EMFILE: tooManyFiles,
+  ENFILE: tooManyFiles,
+  ENOMEM: 'Give this machine more memory, or let fewer things run at once',
+  EIO: 'Its disk fails, or what is mounted there: the log of the kernel tells more ("dmesg")',
+};
+
+/**
+ * What the operating system refused, or Node for it (`ERR_FS_...`), by its code; `undefined` for any other error.
+ * @param what the operation in words ("write /tmp/x"), where the system's own do not name the file
+ */
+export function systemError(error: unknown, what?: string): AppError | undefined {
+  const code = systemCodeOf(error);
+  if (code === undefined || !/^(E[A-Z0-9]+|ERR_FS_[A-Z_]+)$/.test(code)) return undefined;
+  const said = messageOf(error);
+  return new AppError(
+    'system-error',
+    what === undefined ? `the operating system refused it: ${said}` : `could not ${what}: ${said}`,
+    {
+      cause: error,
+      hint: systemHints[code] ?? 'Look at what it names: this comes from the system below snapvol',
+    },
+  );
 }
 
 /**
@@ -67,7 +133,10 @@ export function toAppError(error: unknown): AppError {
  * test runner or an embedder runs us in.
  */
 export function messageOf(error: unknown): string {
-  return Error.isError(error) ? error.message : String(error);
+  if (!Error.isError(error)) return String(error);
+  // Without a message: several connections were tried, and each has its own.
+  const several = 'errors' in error && Array.isArray(error.errors) ? error.errors : [];
+  return error.message || several.map(messageOf).join('; ') || error.name;
 }
 
 /** Whether something ended because its AbortSignal said so. */

@@ -91,12 +91,27 @@ describe('an engine that cannot be reached', () => {
     });
   });
 
+  test('and is asked for evidence: it never decides', async () => {
+    await using engine = await startFakeEngine(() => undefined);
+    const limit = { ...short, questionMs: 50 };
+    expect(await connectTo(engine.host, limit).logs('x', 1)).toEqual([
+      'the container engine did not answer GET /containers/x/logs within 0.05 s',
+    ]);
+  });
+
+  test.each(['<html>', '{}', 'null', '[]'])('because it is none: it answers %s', async (text) => {
+    await using engine = await startFakeEngine((_request, response) => response.end(text));
+    await expect(connectTo(engine.host).info()).rejects.toMatchObject({
+      code: 'docker-unreachable',
+      message: `what answers at ${engine.host} is no container engine`,
+    });
+  });
+
   const calls: Readonly<Record<string, (runtime: ContainerRuntime) => Promise<unknown>>> = {
     'GET /volumes/x within 0.3 s': (runtime) => runtime.findVolume('x'),
     'GET /volumes within 0.3 s': (runtime) => runtime.listVolumes({}),
     'GET /containers/x/json within 0.3 s': (runtime) => runtime.inspectContainer('x', signal),
     'GET /containers/json within 0.3 s': (runtime) => runtime.listContainers({}),
-    'GET /containers/x/logs within 0.3 s': (runtime) => runtime.logs('x', 1),
     'GET /images/x:latest/json within 0.3 s': (runtime) => runtime.ensureImage('x', signal),
     'HEAD /containers/x/archive within 0.3 s': (runtime) => runtime.typeOf('x', '/y'),
     'GET /containers/x/archive within 0.3 s': (runtime) => runtime.getArchive('x', '/y'),
@@ -172,7 +187,7 @@ describe('an engine that cannot be reached', () => {
     const archive = await connectTo(engine.host, short).getArchive('x', '/y');
     await expect(archive?.toArray()).rejects.toMatchObject({
       code: 'copy-failed',
-      message: 'nothing came of /y in the container for 0.5 s',
+      message: 'nothing came of /y in the container x for 0.5 s',
     });
   });
 

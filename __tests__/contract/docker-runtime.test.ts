@@ -177,7 +177,7 @@ describe('volumes', () => {
     await runtime.createContainer(
       spec({ mounts: [{ type: 'volume', source: name, target: '/v' }] }),
     );
-    await expect(runtime.removeVolume(name)).rejects.toMatchObject({ code: 'internal' });
+    await expect(runtime.removeVolume(name)).rejects.toMatchObject({ code: 'engine-refused' });
     expect(await runtime.findVolume(name)).toBeDefined();
   });
 });
@@ -313,6 +313,19 @@ describe('the log of a container', () => {
     // The engine may swap the two streams.
     expect((await lines('echo output; echo problem >&2')).sort()).toEqual(['output', 'problem']);
   });
+
+  test('that cannot be read says so', async () => {
+    const name = newName();
+    const [label] = Object.entries(labels).map((pair) => pair.join('='));
+    await docker('create', '--log-driver=none', `--name=${name}`, `--label=${label ?? ''}`, image);
+    const state = await runtime.inspectContainer(name);
+    expect(await runtime.logs(state?.id ?? '', 3)).toEqual([
+      expect.stringMatching(
+        new RegExp(`^could not read the log of the container ${name}: .*driver`),
+      ),
+    ]);
+    await runtime.removeContainer(name);
+  });
 });
 
 describe('a command in a container', () => {
@@ -344,14 +357,18 @@ describe('a command in a container', () => {
     // Engines differ: some answer with an error, some with an exit code.
     const failed = await calling.then(
       ({ exitCode }) => exitCode !== 0,
-      (error: unknown) => error instanceof AppError && error.code === 'internal',
+      (error: unknown) => error instanceof AppError && error.code === 'engine-refused',
     );
     expect(failed).toBe(true);
   });
 
   test('needs a container that runs', async () => {
-    const stopped = await runtime.createContainer(spec());
-    await expect(runtime.exec(stopped, ['true'], {})).rejects.toMatchObject({ code: 'internal' });
+    const named = spec();
+    const stopped = await runtime.createContainer(named);
+    await expect(runtime.exec(stopped, ['true'], {})).rejects.toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining(`could not run true in the container ${named.name}: `),
+    });
   });
 });
 
@@ -373,7 +390,7 @@ describe('files of a container', () => {
     const container = await runtime.createContainer(spec());
     const text = Readable.from([Buffer.alloc(2000, 'x')]);
     await expect(runtime.putArchive(container, '/tmp', text)).rejects.toMatchObject({
-      code: 'internal',
+      code: 'engine-refused',
     });
   });
 
@@ -388,7 +405,7 @@ describe('files of a container', () => {
       else source.write(tarEntry('file', Buffer.alloc(10_000)).subarray(0, 5000));
       const putting = runtime.putArchive(container, '/tmp', source);
       if (!early) source.destroy(error);
-      await expect(putting).rejects.toMatchObject({ code: 'internal' });
+      await expect(putting).rejects.toMatchObject({ code: 'copy-failed' });
     }
   });
 });

@@ -26,6 +26,10 @@ export const exitCodes: Readonly<Record<ErrorCode, number>> = {
   /** Encrypted, and not for the key that was given. */
   'wrong-key': 21,
   'snapshot-refused': 22,
+  /** Something that the container engine would not do. */
+  'engine-refused': 23,
+  /** Something that the operating system would not do: a folder without rights, a full disk. */
+  'system-error': 24,
   /** As a shell has it for a process that SIGINT ended. */
   cancelled: 130,
 };

@@ -119,7 +119,7 @@ async function start(runtime: ContainerRuntime, id: string, image: string): Prom
     await runtime.startContainer(id);
   } catch (error) {
     // A code of its own (no engine) would meet every way.
-    if (error instanceof AppError && error.code !== 'internal') throw error;
+    if (error instanceof AppError && error.code !== 'engine-refused') throw error;
     throw new CloneUnavailable(`the image ${image} has no shell`, { cause: error });
   }
 }

@@ -10,6 +10,7 @@ import {
   unansweredError,
   type EngineLimits,
 } from './docker-deadlines.ts';
+import { StreamedRefusal } from './docker-errors.ts';
 import { linesOf } from './docker-frames.ts';
 
 // The calls for which dockerode alone is not enough: it would wait for ever, or take a failure for a success.
@@ -66,7 +67,7 @@ export async function refuseFailure(progress: NodeJS.ReadableStream): Promise<vo
   for (const line of linesOf(await text(progress))) {
     if (line === '') continue;
     const { error } = JSON.parse(line) as { error?: string };
-    if (error !== undefined) throw new Error(error);
+    if (error !== undefined) throw new StreamedRefusal(error);
   }
 }
 
@@ -112,7 +113,10 @@ async function exitCodeOf(docker: Docker, id: string, signal: AbortSignal): Prom
   return (JSON.parse(await text(answer)) as { StatusCode: number }).StatusCode;
 }
 
-/** Uploads a tar. A request whose body never ends waits for ever: one whose source is gone is given up. */
+/**
+ * Uploads a tar. A request whose body never ends waits for ever: one whose source is gone is given up.
+ * @throws `copy-failed` then, or the source's own AppError
+ */
 export async function upload(
   docker: Docker,
   id: string,
@@ -122,7 +126,7 @@ export async function upload(
 ): Promise<void> {
   const broken = new AbortController();
   const stopWatching = finished(tar, { writable: false }, (error) => {
-    if (error) broken.abort(error);
+    if (error) broken.abort(error instanceof AppError ? error : brokenOff(path, error));
   });
   const abortSignal = AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]);
   try {
@@ -132,6 +136,10 @@ export async function upload(
   } finally {
     stopWatching();
   }
+}
+
+function brokenOff(path: string, cause: Error): AppError {
+  return new AppError('copy-failed', `what was to be written to ${path} broke off`, { cause });
 }
 
 export function abortable(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {

@@ -1,10 +1,15 @@
-import { AppError, isAbort, messageOf, systemCodeOf } from '../errors.ts';
+import { AppError, isAbort, messageOf, systemCodeOf, toAppError } from '../errors.ts';
 
 /** The HTTP status of an engine's answer, where `error` is one. */
 export function statusOf(error: unknown): number | undefined {
   return Error.isError(error) && 'statusCode' in error && typeof error.statusCode === 'number'
     ? error.statusCode
     : undefined;
+}
+
+/** A refusal inside a stream that began well: it has no status. */
+export class StreamedRefusal extends Error {
+  override readonly name = 'StreamedRefusal';
 }
 
 /** What the engine said, without the client library's own prefix. */
@@ -21,10 +26,53 @@ function engineMessage(error: unknown): string {
   return messageOf(error);
 }
 
-/** What the connection itself says: a system code, or one of TLS. Node's own `ERR_...` are our mistakes instead. */
+/**
+ * What the connection itself says: a system code, or one of TLS, or of an answer that broke off. Node's other `ERR_...`
+ * are our mistakes instead.
+ */
 function connectionCodeOf(error: unknown): string | undefined {
   const code = systemCodeOf(error);
-  return code?.startsWith('ERR_') && !/^ERR_(TLS|SSL)_/.test(code) ? undefined : code;
+  return code?.startsWith('ERR_') && !/^ERR_(TLS_|SSL_|STREAM_PREMATURE_CLOSE)/.test(code)
+    ? undefined
+    : code;
+}
+
+/** No connection can be made for want of these here: that says nothing of the engine. */
+const ownLimits: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EADDRNOTAVAIL']);
+
+/** What to do about a refusal that is known by its words alone: the engine has one status for all of them. */
+const knownRefusals: readonly (readonly [RegExp, string])[] = [
+  [
+    /exec format error/i,
+    'The image is for another architecture: choose one for this machine, or set up emulation (binfmt)',
+  ],
+  [
+    /mounts denied|not shared from the host/i,
+    'Share the folder in the settings of Docker Desktop (Resources, File sharing), or use a volume',
+  ],
+];
+
+const forbidden =
+  'Something between here and the engine forbids it, such as an authorization plugin or a proxy: have it allowed';
+
+const refusalHints: Readonly<Record<number, string>> = {
+  400: 'It takes one of the settings for wrong: its words say which',
+  401: forbidden,
+  403: forbidden,
+  404: 'What its words name is not there, or not any more: make it, or try again',
+  407: forbidden,
+  409: 'What its words name is in use, or in a state that does not allow it: try again when it is not',
+  501: 'This engine cannot do it: use another one',
+  503: 'It is not ready for it: try again when it is',
+};
+
+function refusalHint(status: number | undefined, said: string): string {
+  const [, known] = knownRefusals.find(([words]) => words.test(said)) ?? [];
+  return (
+    known ??
+    refusalHints[status ?? 0] ??
+    `Look at the log of the engine, too ("journalctl -u docker")`
+  );
 }
 
 /**
@@ -37,6 +85,7 @@ export function translateDockerError(what: string, error: unknown, address: stri
     return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
   }
   const code = statusOf(error) === undefined ? connectionCodeOf(error) : undefined;
+  if (code !== undefined && ownLimits.has(code)) return toAppError(error);
   if (code === 'EACCES' || code === 'EPERM') {
     return new AppError(
       'docker-unreachable',
@@ -65,21 +114,28 @@ export function translateDockerError(what: string, error: unknown, address: stri
       hint: 'Free some space on the disk of the container engine: "docker system df" tells what takes it',
     });
   }
-  return new AppError('internal', `could not ${what}: ${said}`, { cause: error });
+  const status = statusOf(error);
+  if (status === undefined && !(error instanceof StreamedRefusal)) {
+    return toAppError(error);
+  }
+  return new AppError('engine-refused', `could not ${what}: ${said}`, {
+    cause: error,
+    hint: refusalHint(status, said),
+  });
 }
 
 /** As {@link translateDockerError}, for a failed pull. */
 export function translatePullError(reference: string, error: unknown, address: string): AppError {
   const translated = translateDockerError(`pull the image ${reference}`, error, address);
-  if (translated.code !== 'internal' && translated.code !== 'copy-failed') return translated;
+  const isFull = translated.code === 'copy-failed';
+  if (translated.code !== 'engine-refused' && !isFull) return translated;
   return new AppError(
     'image-unavailable',
     `could not pull the image ${reference}: ${engineMessage(error)}`,
     {
       cause: error,
-      // A full disk has one that fits.
       hint:
-        translated.hint ??
+        (isFull ? translated.hint : undefined) ??
         `Check the name, and for a private registry run "docker login" and "docker pull ${reference}" in an earlier step`,
     },
   );

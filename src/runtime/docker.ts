@@ -95,6 +95,10 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     });
   }
 
+  /** Of the containers that were seen: an id tells nobody which one it is. */
+  const names = new Map<string, string>();
+  const theContainer = (id: string): string => `the container ${names.get(id) ?? id.slice(0, 12)}`;
+
   async function findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined> {
     const found = await find(`look for the volume ${name}`, signal, () =>
       docker.getVolume(name).inspect({ ...abortable(signal) }),
@@ -111,10 +115,13 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     id: string,
     signal?: AbortSignal,
   ): Promise<ContainerState | undefined> {
-    const found = await find('inspect the container', signal, () =>
+    const found = await find(`inspect ${theContainer(id)}`, signal, () =>
       docker.getContainer(id).inspect({ ...abortable(signal) } as object),
     );
-    return found && containerState(found);
+    if (!found) return undefined;
+    const state = containerState(found);
+    names.set(state.id, state.name);
+    return state;
   }
 
   /** The running container that publishes `port`, else the process that listens on it. */
@@ -158,6 +165,13 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     info: () =>
       call('ask the engine for its version', undefined, async () => {
         const version = await askVersion(docker, limits.versionMs);
+        // Anything that speaks HTTP may stand where DOCKER_HOST points to.
+        if (typeof (version as Partial<typeof version> | null)?.ApiVersion !== 'string')
+          throw new AppError(
+            'docker-unreachable',
+            `what answers at ${await address()} is no container engine`,
+            { hint: 'Look at DOCKER_HOST, and at proxies before it' },
+          );
         return {
           version: version.Version,
           apiVersion: version.ApiVersion,
@@ -266,6 +280,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           ...createOptions(spec, await publishedAt(spec)),
           ...abortable(signal),
         });
+        names.set(container.id, spec.name);
         return container.id;
       } catch (error) {
         const status = statusOf(error);
@@ -275,9 +290,11 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
             hint: 'Choose another name, or remove it first',
           });
         }
-        if (status === 404)
+        // Or what else it needs is not there, such as the driver of a volume.
+        if (status === 404 && !(await findImage(withTag(spec.image), signal)))
           throw new AppError('image-unavailable', `there is no image ${spec.image}`, {
             cause: error,
+            hint: 'Something has removed it meanwhile: try again',
           });
         throw await translate(`create the container ${spec.name}`, error, signal);
       }
@@ -291,12 +308,12 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           statusOf(error) === undefined
             ? undefined
             : await portTakenError(id, error).catch(() => undefined);
-        throw taken ?? (await translate('start the container', error, signal));
+        throw taken ?? (await translate(`start ${theContainer(id)}`, error, signal));
       }
     },
 
     stopContainer: (id, graceMs) =>
-      call('stop the container', undefined, async () => {
+      call(`stop ${theContainer(id)}`, undefined, async () => {
         const container = docker.getContainer(id);
         try {
           await container.stop({ t: Math.ceil(graceMs / 1000) });
@@ -307,25 +324,25 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       }),
 
     setRestartPolicy: (id, { name, maximumRetryCount }) =>
-      call('change how the container is restarted', undefined, async () => {
+      call(`change how ${theContainer(id)} is restarted`, undefined, async () => {
         await docker.getContainer(id).update({
           RestartPolicy: { Name: name, MaximumRetryCount: maximumRetryCount },
         });
       }),
 
     pauseContainer: (id) =>
-      call('pause the container', undefined, async () => {
+      call(`pause ${theContainer(id)}`, undefined, async () => {
         await docker.getContainer(id).pause();
       }),
 
     unpauseContainer: (id) =>
-      call('resume the container', undefined, async () => {
+      call(`resume ${theContainer(id)}`, undefined, async () => {
         const container = docker.getContainer(id);
         if ((await container.inspect()).State.Paused) await container.unpause();
       }),
 
     waitForExit: (id, signal) =>
-      call('wait for the container', signal, () =>
+      call(`wait for ${theContainer(id)}`, signal, () =>
         waitForEnd(docker, id, limits.questionMs, signal),
       ),
 
@@ -344,7 +361,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     },
 
     async removeContainer(id) {
-      await find('remove the container', undefined, async () => {
+      await find(`remove ${theContainer(id)}`, undefined, async () => {
         try {
           await docker.getContainer(id).remove({ force: true, v: true });
         } catch (error) {
@@ -354,14 +371,18 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
     },
 
     async logs(id, lines) {
-      const framed = await find('read the container log', undefined, () =>
-        docker.getContainer(id).logs({ stdout: true, stderr: true, tail: lines, follow: false }),
-      );
-      return framed ? linesOf(unframe(framed).toString('utf8')) : [];
+      try {
+        const framed = await find(`read the log of ${theContainer(id)}`, undefined, () =>
+          docker.getContainer(id).logs({ stdout: true, stderr: true, tail: lines, follow: false }),
+        );
+        return framed ? linesOf(unframe(framed).toString('utf8')) : [];
+      } catch (error) {
+        return [messageOf(error)];
+      }
     },
 
     exec: (id, command, env, signal) =>
-      call(`run ${command[0] ?? ''} in the container`, signal, async () => {
+      call(`run ${command[0] ?? ''} in ${theContainer(id)}`, signal, async () => {
         const exec = await docker.getContainer(id).exec({
           Cmd: [...command],
           Env: envList(env),
@@ -379,7 +400,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       }),
 
     typeOf: (id, path, signal) =>
-      find(`look at ${path} in the container`, signal, async () => {
+      find(`look at ${path} in ${theContainer(id)}`, signal, async () => {
         const container = docker.getContainer(id);
         // A cast: it is a response, of which nobody reads the body; its connection would stay, and this process with it.
         const answer = (await container.infoArchive({ path, ...abortable(signal) })) as Readable;
@@ -388,18 +409,18 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       }),
 
     getArchive: (id, path, signal) =>
-      find(`read ${path} from the container`, signal, async () => {
+      find(`read ${path} from ${theContainer(id)}`, signal, async () => {
         const stream = await docker.getContainer(id).getArchive({ path, ...abortable(signal) });
         const silent = new AppError(
           'copy-failed',
-          `nothing came of ${path} in the container for ${limits.silenceMs / 1000} s`,
+          `nothing came of ${path} in ${theContainer(id)} for ${limits.silenceMs / 1000} s`,
         );
         endSilence(stream, limits.silenceMs, silent);
         return stream instanceof Readable ? stream : new Readable().wrap(stream);
       }),
 
     putArchive: (id, path, tar, signal) =>
-      call(`write to ${path} in the container`, signal, () =>
+      call(`write to ${path} in ${theContainer(id)}`, signal, () =>
         upload(docker, id, path, tar, signal),
       ),
   };

@@ -177,7 +177,7 @@ async function refusalOf(
     return undefined;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof AppError && error.code !== 'internal') throw error;
+    if (error instanceof AppError && error.code !== 'engine-refused') throw error;
     return messageOf(error);
   }
 }

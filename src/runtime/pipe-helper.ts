@@ -150,7 +150,7 @@ async function unlessUnavailable<T>(signal: AbortSignal, work: () => Promise<T>)
   } catch (error) {
     signal.throwIfAborted();
     // A code of its own (no engine, no image) would meet the other way as well.
-    if (error instanceof AppError && error.code !== 'internal') throw error;
+    if (error instanceof AppError && error.code !== 'engine-refused') throw error;
     throw new PipeUnavailable(`its helper container does not start (${messageOf(error)})`, {
       cause: error,
     });

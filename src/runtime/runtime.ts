@@ -138,8 +138,8 @@ export interface ExecResult {
 /**
  * The container verbs we use, and no others. One implementation, on dockerode.
  *
- * Every verb rejects with an AppError: `docker-unreachable` when the engine does not answer, `cancelled` when `signal`
- * fires, and what is named at the verb. What must be absent for a verb to have its effect (removing what is gone) is
+ * Every verb rejects with an AppError: `docker-unreachable` when the engine does not answer, `engine-refused` when it
+ * answers that it will not, `cancelled` when `signal` fires, and what is named at the verb. What must be absent for a verb to have its effect (removing what is gone) is
  * not an error.
  */
 export interface ContainerRuntime {
@@ -191,7 +191,10 @@ export interface ContainerRuntime {
   listContainers(labels: Labels, signal?: AbortSignal): Promise<readonly ContainerState[]>;
   /** Kills it if it runs. Its anonymous volumes go with it, named ones stay. */
   removeContainer(id: string): Promise<void>;
-  /** The last `lines` lines of stdout and stderr. */
+  /**
+   * The last `lines` lines of stdout and stderr, as evidence: it decides nothing, and never rejects. Where they cannot be
+   * read (https://docs.docker.com/engine/logging/drivers/none/), it is one line that says why.
+   */
   logs(id: string, lines: number): Promise<string[]>;
   exec(
     id: string,

@@ -153,7 +153,7 @@ async function start(
     await runtime.startContainer(id);
   } catch (error) {
     // A code of its own (no engine) has another reason.
-    if (error instanceof AppError && error.code !== 'internal') throw error;
+    if (error instanceof AppError && error.code !== 'engine-refused') throw error;
     throw new AppError(
       'copy-failed',
       `${storage.source} is filled beside what is there, and the image ${image} has no shell for that`,

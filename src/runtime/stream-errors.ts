@@ -1,4 +1,4 @@
-import { AppError, systemCodeOf, toAppError } from '../errors.ts';
+import { AppError, isAbort, messageOf, systemCodeOf, systemError, toAppError } from '../errors.ts';
 
 /** The other side of the stream gave up in the middle. Its own error, where there is one, tells more. */
 export class BrokenOff extends Error {
@@ -21,10 +21,12 @@ export function describeStreamError(error: unknown, file: string): Error {
   if (code === 'EPIPE' || code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') {
     return new BrokenOff('the stream broke off in the middle', { cause: error });
   }
-  const translated = toAppError(error);
-  return translated.code === 'internal'
-    ? new AppError('copy-failed', `copying stopped: ${translated.message}`, { cause: error })
-    : translated;
+  if (error instanceof AppError || isAbort(error)) return toAppError(error);
+  const hint = systemError(error)?.hint;
+  return new AppError('copy-failed', `the copy with ${file} stopped: ${messageOf(error)}`, {
+    cause: error,
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 export function damaged(problem: string, cause?: unknown): AppError {

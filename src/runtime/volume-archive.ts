@@ -103,7 +103,7 @@ async function setRoot(
 function copyFailed({ storage: { source } }: CopyTarget, error: unknown): AppError {
   const cause = toAppError(error);
   // A code of its own has another reason.
-  if (cause.code !== 'internal' && cause.code !== 'copy-failed') return cause;
+  if (cause.code !== 'engine-refused' && cause.code !== 'copy-failed') return cause;
   return new AppError('copy-failed', `could not fill ${source}: ${cause.message}`, {
     cause,
     ...(cause.hint !== undefined && { hint: cause.hint }),

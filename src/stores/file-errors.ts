@@ -1,17 +1,6 @@
-import { AppError, messageOf, systemCodeOf, toAppError } from '../errors.ts';
+import { AppError, systemCodeOf, systemError, toAppError } from '../errors.ts';
 
 const noSpace = 'Free some space there, or remove snapshots that are no longer needed';
-const noAccess = 'Let the user that runs this read and write the folder, or name another folder';
-const inTheWay = 'Something that is no snapshot is in the way: move it, or name another folder';
-
-const hints: Readonly<Record<string, string>> = {
-  EACCES: noAccess,
-  EPERM: noAccess,
-  EROFS: 'The file system is read-only: mount it writable, or name another folder',
-  ENOTDIR: inTheWay,
-  ENOTEMPTY: inTheWay,
-  EEXIST: inTheWay,
-};
 
 /** For what is written beside the store. */
 export const scratchIsFull =
@@ -33,12 +22,13 @@ export async function translated<T>(
   } catch (error) {
     // What fails after an abort fails because of it. The reason may be anything, so it is not looked at.
     if (signal.aborted) throw new AppError('cancelled', `cancelled: ${task}`, { cause: error });
-    const code = error instanceof AppError ? undefined : systemCodeOf(error);
-    if (code === undefined) throw toAppError(error);
-    const hint = code === 'ENOSPC' || code === 'EDQUOT' ? ifFull : hints[code];
-    throw new AppError('store-unavailable', `could not ${task}: ${messageOf(error)}`, {
+    const refused = error instanceof AppError ? undefined : systemError(error, task);
+    if (refused === undefined) throw toAppError(error);
+    const isFull = ['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '');
+    const hint = isFull ? ifFull : refused.hint;
+    throw new AppError('store-unavailable', refused.message, {
       cause: error,
-      ...(hint === undefined ? {} : { hint }),
+      ...(hint !== undefined && { hint }),
     });
   }
 }

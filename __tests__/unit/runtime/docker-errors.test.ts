@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { AppError } from '../../../src/errors.ts';
 import {
   statusOf,
+  StreamedRefusal,
   translateDockerError,
   translatePullError,
 } from '../../../src/runtime/docker-errors.ts';
@@ -33,6 +34,7 @@ describe('an engine call that fails', () => {
     'ENOTFOUND',
     'CERT_HAS_EXPIRED',
     'ERR_TLS_CERT_ALTNAME_INVALID',
+    'ERR_STREAM_PREMATURE_CLOSE',
   ])('because of the connection: %s', (code) => {
     const error = withCode(code);
     expect(translate(error)).toMatchObject({
@@ -54,11 +56,35 @@ describe('an engine call that fails', () => {
   test('because the engine says so: its own words, without the client library around them', () => {
     const error = answer(500, 'something went wrong');
     expect(translate(error)).toMatchObject({
-      code: 'internal',
+      code: 'engine-refused',
       message: 'could not do it: something went wrong',
+      hint: expect.stringContaining('the log of the engine'),
       cause: error,
     });
     expect(statusOf(error)).toBe(500);
+    expect(translate(new StreamedRefusal('no'))).toMatchObject({ code: 'engine-refused' });
+  });
+
+  test.each([
+    [400, 'invalid mount config', 'one of the settings'],
+    [403, 'authorization denied by plugin', 'an authorization plugin or a proxy'],
+    [404, 'network x not found', 'not there, or not any more'],
+    [409, 'container is paused', 'in use, or in a state'],
+    [501, 'not implemented', 'This engine cannot do it'],
+    [503, 'This node is not a swarm manager', 'not ready for it'],
+    [500, 'OCI runtime create failed: exec format error', 'another architecture'],
+    [500, 'mounts denied: the path /x', 'File sharing'],
+    [418, "I'm a teapot", 'the log of the engine'],
+  ])('because the engine answers %i %s: what to do next', (status, said, hint) => {
+    expect(translate(answer(status, said))).toMatchObject({
+      code: 'engine-refused',
+      message: `could not do it: ${said}`,
+      hint: expect.stringContaining(hint),
+    });
+  });
+
+  test.each(['EMFILE', 'ENFILE', 'ENOMEM'])('for want of something here: %s', (code) => {
+    expect(translate(withCode(code)).code).toBe('system-error');
   });
 
   test('because its disk is full: for that it has no code', () => {
@@ -72,7 +98,7 @@ describe('an engine call that fails', () => {
   test('by our own mistake: nobody is told to start an engine', () => {
     expect(translate(new TypeError('x is not a function')).code).toBe('internal');
     expect(translate(withCode('ERR_INVALID_ARG_TYPE')).code).toBe('internal');
-    expect(translate('text').message).toBe('could not do it: text');
+    expect(translate('text').message).toBe('a bug in snapvol: text');
     expect(translate(undefined).code).toBe('internal');
   });
 
@@ -104,7 +130,7 @@ describe('a pull that fails', () => {
 
   test.each([
     ['with a status', answer(404, 'manifest unknown')],
-    ['inside the progress stream', new Error('manifest unknown')],
+    ['inside the progress stream', new StreamedRefusal('manifest unknown')],
   ])('%s', (_name, error) => {
     expect(pull(error)).toMatchObject({
       code: 'image-unavailable',

@@ -28,6 +28,11 @@ test('a frame that is cut off gives what there is of it', () => {
   expect(unframe(Buffer.alloc(0))).toEqual(Buffer.alloc(0));
 });
 
+test('the output of a terminal has no frames', () => {
+  const text = Buffer.from('as it is on the screen\r\n');
+  expect(unframe(text)).toEqual(text);
+});
+
 test('lines have no line ends, and the last newline starts no line', () => {
   expect(linesOf('')).toEqual([]);
   expect(linesOf('one')).toEqual(['one']);

@@ -72,7 +72,7 @@ describe('when streams of ours fail, that is told, and not what zstd says of it'
     const source = Readable.from(unreadable());
     await expect(
       together([streaming([source, ...streams], 'archive.tar.zst'), ...parts], never),
-    ).rejects.toThrow('copying stopped: input/output error');
+    ).rejects.toThrow('the copy with archive.tar.zst stopped: input/output error');
   });
 });
 
