@@ -23,9 +23,9 @@ const inputs: Inputs = {
 
 test('the snapshot is downloaded while the image is pulled', async () => {
   service.reset();
-  await using registry = await startRegistry(testImage('redis:7'), 'shop/redis:7');
+  await using registry = await startRegistry();
   await using job = await startJob({ env: service.env });
-  const image = registry.reference;
+  const image = await registry.push(testImage('redis:7'), 'shop/redis:7');
   try {
     const first = await job.step({ ...inputs, image });
     expect(first).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
