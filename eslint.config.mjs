@@ -8,6 +8,7 @@ const base = [
   'errors.ts',
   'log.ts',
   'clock.ts',
+  'docker-config.ts',
   'format.ts',
   'paths.ts',
   'job-scope.ts',

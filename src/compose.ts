@@ -49,7 +49,7 @@ export async function composeTools(
 ): Promise<Composition<Tools>> {
   const { log, env } = around;
   const { connectDocker } = await import('./runtime/docker.ts');
-  const runtime = connectDocker();
+  const runtime = connectDocker({ env });
   const info = await runtime.info();
   const zstd = await findZstd(env['PATH'] ?? '');
   log.debug(

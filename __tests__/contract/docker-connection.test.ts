@@ -1,30 +1,39 @@
 import { execFile } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 
 import { systemClock } from '../../src/clock.ts';
-import { connectDocker } from '../../src/runtime/docker.ts';
 import type { EngineLimits } from '../../src/runtime/docker-deadlines.ts';
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
-import { startFakeEngine } from '../support/fake-engine.ts';
+import { connectEngine } from '../support/connect-engine.ts';
+import { startFakeEngine, startSecureEngine } from '../support/fake-engine.ts';
 
 const run = promisify(execFile);
 const { signal } = new AbortController();
-const dockerHost = process.env['DOCKER_HOST'];
 
-afterEach(() => {
-  if (dockerHost === undefined) delete process.env['DOCKER_HOST'];
-  else process.env['DOCKER_HOST'] = dockerHost;
+/** With no login, wherever the tests run. */
+const emptyConfig = mkdtempSync(join(tmpdir(), 'snapvol-docker-'));
+afterAll(() => {
+  rmSync(emptyConfig, { recursive: true });
 });
 
 function connectTo(host: string, limits?: EngineLimits): ContainerRuntime {
-  process.env['DOCKER_HOST'] = host;
-  return connectDocker(limits);
+  return connectEngine({ DOCKER_HOST: host, DOCKER_CONFIG: emptyConfig }, limits);
 }
 
 /** Short, and all different: a message tells which one it was. */
@@ -35,7 +44,8 @@ describe('an engine that cannot be reached', () => {
     const runtime = connectTo('unix:///nonexistent/docker.sock');
     const unreachable = {
       code: 'docker-unreachable',
-      message: 'no container engine answers at unix:///nonexistent/docker.sock (ENOENT)',
+      message:
+        'no container engine answers at unix:///nonexistent/docker.sock, given by DOCKER_HOST (ENOENT)',
       hint: expect.stringContaining('DOCKER_HOST'),
     };
     await expect(runtime.info()).rejects.toMatchObject(unreachable);
@@ -47,17 +57,9 @@ describe('an engine that cannot be reached', () => {
   test('because nobody listens at the address', async () => {
     await expect(connectTo('tcp://127.0.0.1:1').info()).rejects.toMatchObject({
       code: 'docker-unreachable',
-      message: 'no container engine answers at tcp://127.0.0.1 (ECONNREFUSED)',
+      message:
+        'no container engine answers at tcp://127.0.0.1:1, given by DOCKER_HOST (ECONNREFUSED)',
     });
-  });
-
-  test.each(['ssh://host', 'tcp://no port:x'])('because the address cannot be used: %s', (host) => {
-    expect(() => connectTo(host)).toThrow(
-      expect.objectContaining({
-        code: 'docker-unreachable',
-        hint: expect.stringContaining('unix://'),
-      }),
-    );
   });
 
   test('because the socket is for others only', async () => {
@@ -68,7 +70,7 @@ describe('an engine that cannot be reached', () => {
     const root = process.getuid?.() === 0;
     const script = `
       const { connectDocker } = await import(process.argv[1]);
-      const error = await connectDocker().info().catch((e) => e);
+      const error = await connectDocker({ env: process.env }).info().catch((e) => e);
       console.log(JSON.stringify({ code: error.code, message: error.message, hint: error.hint }));`;
     const { stdout } = await run(
       process.execPath,
@@ -77,7 +79,7 @@ describe('an engine that cannot be reached', () => {
     );
     expect(JSON.parse(stdout)).toEqual({
       code: 'docker-unreachable',
-      message: `permission denied on the container engine's socket ${engine.host}`,
+      message: `permission denied on the container engine's socket ${engine.host}, given by DOCKER_HOST`,
       hint: expect.stringContaining('"docker" group'),
     });
   });
@@ -103,7 +105,7 @@ describe('an engine that cannot be reached', () => {
     await using engine = await startFakeEngine((_request, response) => response.end(text));
     await expect(connectTo(engine.host).info()).rejects.toMatchObject({
       code: 'docker-unreachable',
-      message: `what answers at ${engine.host} is no container engine`,
+      message: `what answers at ${engine.host}, given by DOCKER_HOST, is no container engine`,
     });
   });
 
@@ -203,6 +205,55 @@ describe('an engine that cannot be reached', () => {
   });
 });
 
+test('an engine behind TLS is known by its certificate, and knows us by ours', async () => {
+  const { ca, cert, key } = await makeCertificates(emptyConfig);
+  const paths: string[] = [];
+  await using engine = await startSecureEngine(
+    { ca, cert, key, requestCert: true, rejectUnauthorized: true },
+    ({ url = '' }, response) => {
+      paths.push(url);
+      response.setHeader('content-type', 'application/json');
+      response.end('{"Version":"1","ApiVersion":"1.41","Arch":"amd64"}');
+    },
+  );
+  const known = { DOCKER_HOST: `${engine.host}/below`, DOCKER_TLS_VERIFY: '1' };
+  const DOCKER_CONFIG = emptyConfig;
+  expect(await connectEngine({ ...known, DOCKER_CONFIG }).info()).toMatchObject({
+    version: '1',
+    local: false,
+    host: '127.0.0.1',
+  });
+  expect(paths).toEqual(['/below/version']);
+
+  // The same files in a context, where an engine without a name is not trusted.
+  const id = createHash('sha256').update('far').digest('hex');
+  const contexts = join(emptyConfig, 'contexts');
+  const tls = join(contexts, 'tls', id, 'docker');
+  const point = (endpoint: object): void => {
+    mkdirSync(join(contexts, 'meta', id), { recursive: true });
+    const meta = { Name: 'far', Endpoints: { docker: { Host: engine.host, ...endpoint } } };
+    writeFileSync(join(contexts, 'meta', id, 'meta.json'), JSON.stringify(meta));
+  };
+  mkdirSync(tls, { recursive: true });
+  for (const file of ['cert.pem', 'key.pem']) cpSync(join(emptyConfig, file), join(tls, file));
+  const far = (): ContainerRuntime => connectEngine({ DOCKER_CONTEXT: 'far', DOCKER_CONFIG });
+  point({});
+  await expect(far().info()).rejects.toMatchObject({
+    code: 'docker-unreachable',
+    message: `no container engine answers at ${engine.host}, of the context far (SELF_SIGNED_CERT_IN_CHAIN)`,
+  });
+  point({ SkipTLSVerify: true });
+  expect(await far().info()).toMatchObject({ version: '1' });
+  point({});
+  cpSync(join(emptyConfig, 'ca.pem'), join(tls, 'ca.pem'));
+  expect(await far().info()).toMatchObject({ version: '1' });
+
+  // Without ours it refuses us.
+  rmSync(join(tls, 'key.pem'));
+  rmSync(join(tls, 'cert.pem'));
+  await expect(far().info()).rejects.toMatchObject({ code: 'docker-unreachable' });
+});
+
 test('of an engine that looks for any of the labels and not for all, only what has all is taken', async () => {
   const wanted = { 'dev.snapvol.scope': 'cli', 'dev.snapvol.name': 'shop' };
   const [whole, partial] = [wanted, { ...wanted, 'dev.snapvol.name': 'other' }];
@@ -237,12 +288,11 @@ test('of an engine that looks for any of the labels and not for all, only what h
 
 describe('an image that is not there', () => {
   test('is not to be had from a registry that does not answer', async () => {
-    if (dockerHost !== undefined) process.env['DOCKER_HOST'] = dockerHost;
     let pulls = 0;
     // Nothing listens on port 1: no time is lost on a name that has to be looked up.
     const reference = '127.0.0.1:1/snapvol/nothing:1';
     await expect(
-      connectDocker().ensureImage(reference, undefined, () => (pulls += 1)),
+      connectEngine().ensureImage(reference, undefined, () => (pulls += 1)),
     ).rejects.toMatchObject({
       code: 'image-unavailable',
       message: expect.stringContaining(reference),
@@ -296,3 +346,26 @@ describe('an image that is not there', () => {
     });
   });
 });
+
+/** `ca.pem`, and `cert.pem` with `key.pem` for 127.0.0.1, as the docker client has them in its folder. */
+async function makeCertificates(folder: string) {
+  const openssl = (...args: string[]) => run('openssl', args, { cwd: folder });
+  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
+  const root = ['-subj', '/CN=ca', '-keyout', 'ca-key.pem', '-out', 'ca.pem'];
+  await openssl('req', '-x509', ...made, ...root);
+  const leaf = ['-subj', '/CN=engine', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const signed = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-addext', 'basicConstraints=CA:FALSE'];
+  await openssl(
+    'req',
+    '-x509',
+    ...made,
+    ...leaf,
+    ...signed,
+    '-keyout',
+    'key.pem',
+    '-out',
+    'cert.pem',
+  );
+  const read = (name: string): Buffer => readFileSync(join(folder, name));
+  return { ca: read('ca.pem'), cert: read('cert.pem'), key: read('key.pem') };
+}

@@ -7,13 +7,13 @@ import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { AppError } from '../../src/errors.ts';
-import { connectDocker } from '../../src/runtime/docker.ts';
 import type { ContainerSpec } from '../../src/runtime/runtime.ts';
+import { connectEngine } from '../support/connect-engine.ts';
 import { docker, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { tarEnd, tarEntry } from '../support/tar-bytes.ts';
 
-const runtime = connectDocker();
+const runtime = connectEngine();
 const image = testImage('postgres:17');
 const id = `${process.pid}-${Date.now()}`;
 const labels = { 'snapvol.test.runtime': id };
@@ -426,16 +426,12 @@ describe('a port', () => {
   });
 
   test('of an engine on another machine stays the same, too; one that a process listens on is taken', async () => {
-    const before = process.env['DOCKER_HOST'];
-    const path = before?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock';
+    const path = process.env['DOCKER_HOST']?.replace(/^unix:\/\//, '') ?? '/var/run/docker.sock';
     await using relay = await listening((socket) => {
       const engine = connect({ path });
       pipeline(socket, engine, socket).catch(() => socket.destroy());
     });
-    process.env['DOCKER_HOST'] = `tcp://127.0.0.1:${relay.port}`;
-    const remote = connectDocker();
-    if (before === undefined) delete process.env['DOCKER_HOST'];
-    else process.env['DOCKER_HOST'] = before;
+    const remote = connectEngine({ DOCKER_HOST: `tcp://127.0.0.1:${relay.port}` });
     expect(await remote.info()).toMatchObject({ local: false });
 
     const container = await remote.createContainer(spec(publishing(0)));

@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto';
 
 import { expect, test } from '@jest/globals';
 
-import { connectDocker } from '../../src/runtime/docker.ts';
 import { place, thisProcess } from '../../src/process-identity.ts';
 import { helperImages } from '../../src/usecases/helper-images.ts';
 import { runCli } from '../support/cli.ts';
+import { connectEngine } from '../support/connect-engine.ts';
 import { docker } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { createRecordingLog } from '../support/recording-log.ts';
 
-const runtime = connectDocker();
+const runtime = connectEngine();
 const { signal } = new AbortController();
 
 test('an image with nothing in it is made once, where no other is there, and goes in the end', async () => {

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { connectDocker } from '../../src/runtime/docker.ts';
 import { isFresh } from '../../src/runtime/fresh.ts';
 import {
   discardStaging,
@@ -11,12 +10,13 @@ import {
   stagedFolder,
 } from '../../src/runtime/staging.ts';
 import type { CopyTarget } from '../../src/runtime/volume-copier.ts';
+import { connectEngine } from '../support/connect-engine.ts';
 import { docker, madeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { VolumeBench } from '../support/volume-bench.ts';
 import { nameWithNewline, oneOfEverything, readTree, type Tree } from '../support/volume-tree.ts';
 
-const runtime = connectDocker();
+const runtime = connectEngine();
 const { signal } = new AbortController();
 const gnu = testImage('postgres:17');
 const busybox = testImage('postgres:17-alpine');

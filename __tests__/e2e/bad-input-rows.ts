@@ -112,8 +112,10 @@ export const rows: readonly Row[] = [
     inputs: {},
     given: () =>
       Promise.resolve({ options: { env: { DOCKER_HOST: 'unix:///nonexistent/docker.sock' } } }),
-    words: ['no container engine answers at unix:///nonexistent/docker.sock (ENOENT)'],
-    hint: 'Start one (sudo systemctl start docker, or Docker Desktop), or set DOCKER_HOST',
+    words: [
+      'no container engine answers at unix:///nonexistent/docker.sock, given by DOCKER_HOST (ENOENT)',
+    ],
+    hint: 'Start one (sudo systemctl start docker, or Docker Desktop), or choose another with DOCKER_HOST',
   },
   {
     what: "a container engine of somebody else's",

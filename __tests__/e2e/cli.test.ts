@@ -336,6 +336,11 @@ describe('failures have their own exit codes and leave nothing', () => {
     const env = { DOCKER_HOST: 'unix:///nonexistent' };
     const { message } = await failure('docker-unreachable', startArgs(newName('no')), { env });
     expect(message).toContain('/nonexistent');
+    // On TCP, too, there is nothing to read but this.
+    const tcp = await snapvol(['recover'], { env: { DOCKER_HOST: 'tcp://127.0.0.1:1' } });
+    expect(tcp.stderr).toMatch(
+      /^error: no container engine answers at tcp:\/\/127\.0\.0\.1:1, given by DOCKER_HOST .*\nStart one .*\n$/,
+    );
     // What needs no engine does without.
     expect((await snapvol(['list'], { env })).exitCode).toBe(0);
     const file = join(await scratch.folder('file'), 'file');

@@ -12,8 +12,10 @@ import { removeMadeWith } from './docker-cli.ts';
 /** The checkout whose tool is run: this one, unless the tests are to judge another. */
 const root = process.env['SNAPVOL_ACTION'] ?? resolve(import.meta.dirname, '../..');
 const bundled = join(root, 'dist/cli.js');
-/** What users run, where it has been built. */
-const program = existsSync(bundled) ? bundled : join(import.meta.dirname, 'cli-child.ts');
+/** What users run, where it has been built, with all that Node says of it; else the sources, of which it warns. */
+const program = existsSync(bundled)
+  ? [bundled]
+  : ['--no-warnings', join(import.meta.dirname, 'cli-child.ts')];
 
 export interface CliResult {
   readonly exitCode: number | null;
@@ -53,7 +55,7 @@ export async function runCli(
   { cwd, env, interrupt }: CliOptions = {},
 ): Promise<CliResult> {
   const always = args[0] === 'start' && !args.includes('--save') ? ['--save', 'true'] : [];
-  const child = spawn(process.execPath, ['--no-warnings', program, ...args, ...always], {
+  const child = spawn(process.execPath, [...program, ...args, ...always], {
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

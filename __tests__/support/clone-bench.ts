@@ -1,8 +1,8 @@
 import { afterAll, beforeAll } from '@jest/globals';
 
-import { connectDocker } from '../../src/runtime/docker.ts';
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
 import type { CloneTarget } from '../../src/runtime/volume-cloner.ts';
+import { connectEngine } from './connect-engine.ts';
 import { docker } from './docker-cli.ts';
 import { testImage } from './images.ts';
 import { VolumeBench } from './volume-bench.ts';
@@ -54,7 +54,7 @@ async function startCloneBench(): Promise<CloneBench> {
     ).toString();
   let count = 0;
   const bench: CloneBench = {
-    ...{ runtime: connectDocker(), volumes, golden, sumOf },
+    ...{ runtime: connectEngine(), volumes, golden, sumOf },
     goldenTree: await readTree(volumes, golden),
     goldenSum: await sumOf(golden),
     targetOf: (wanted = {}) => ({

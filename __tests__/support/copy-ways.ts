@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 
 import type { Log, Progress } from '../../src/log.ts';
 import { findZstd } from '../../src/runtime/compression.ts';
-import { connectDocker } from '../../src/runtime/docker.ts';
+
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
 import type {
   Compression,
@@ -16,6 +16,7 @@ import type {
 } from '../../src/runtime/volume-copier.ts';
 import type { LeftOut } from '../../src/snapshot/manifest.ts';
 import { createVolumeCopier } from '../../src/runtime/volume-copy.ts';
+import { connectEngine } from './connect-engine.ts';
 import { madeWith } from './docker-cli.ts';
 import { testImage } from './images.ts';
 import { VolumeBench } from './volume-bench.ts';
@@ -65,7 +66,7 @@ export const zstdLevel3: Compression = { kind: 'zstd', level: 3 };
 /** The copier with everything around it that a test needs: volumes, scratch, and an eye on what is left behind. */
 export class CopyBench implements AsyncDisposable {
   readonly volumes: VolumeBench;
-  readonly runtime = connectDocker();
+  readonly runtime = connectEngine();
   /** For archives. */
   readonly dir = mkdtempSync(join(tmpdir(), 'snapvol-copy-'));
   /** The copier's own. */

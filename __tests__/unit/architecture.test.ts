@@ -129,6 +129,7 @@ const baseFiles = [
   'errors.ts',
   'log.ts',
   'clock.ts',
+  'docker-config.ts',
   'format.ts',
   'paths.ts',
   'job-scope.ts',

@@ -1,38 +1,56 @@
+import type { RequestOptions } from 'node:https';
 import { finished, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
+import DockerModem from 'docker-modem';
 import Docker from 'dockerode';
 
-import { AppError, messageOf } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import {
   endSilence,
   setDeadlines,
   unansweredError,
   type EngineLimits,
 } from './docker-deadlines.ts';
+import type { DockerEndpoint } from './docker-endpoint.ts';
 import { StreamedRefusal } from './docker-errors.ts';
 import { linesOf } from './docker-frames.ts';
 
 // The calls for which dockerode alone is not enough: it would wait for ever, or take a failure for a success.
 
-/** @throws `docker-unreachable` for a DOCKER_HOST that cannot be used */
-export function createClient(limits: EngineLimits): Docker {
-  const unusable = (problem: string, cause?: unknown): AppError =>
-    new AppError('docker-unreachable', `DOCKER_HOST cannot be used: ${problem}`, {
-      cause,
-      hint: 'Set it to unix:///path/to.sock or tcp://host:port (an ssh host: forward its socket with "ssh -L")',
-    });
-  let docker: Docker;
-  try {
-    docker = new Docker();
-  } catch (error) {
-    throw unusable(messageOf(error), error);
-  }
-  if ((docker.modem as { protocol?: string }).protocol === 'ssh') {
-    throw unusable('ssh:// is not supported');
-  }
+export function createClient(endpoint: DockerEndpoint, limits: EngineLimits): Docker {
+  // A cast: the types do not know this option.
+  const docker = new Docker({ modem: modemTo(endpoint) } as Docker.DockerOptions);
   setDeadlines(docker, limits);
   return docker;
+}
+
+type Build = (options: RequestOptions, ...rest: unknown[]) => void;
+
+/**
+ * The client library's connection, made without its constructor: that one reads the environment by other rules than the
+ * docker client, and fails by it. All it wants to know is a socket: for TCP it takes the address of each request apart
+ * with `url.parse`, of which Node warns (DEP0169). Where a request goes in truth is said when it is built.
+ * https://github.com/apocas/docker-modem/blob/v5.0.7/lib/modem.js
+ */
+function modemTo({ secure, connection, pathPrefix }: DockerEndpoint): DockerModem {
+  // A cast: for the types this method is private.
+  const prototype = DockerModem.prototype as unknown as { readonly buildRequest: Build };
+  const buildRequest: Build = (options, ...rest) => {
+    const path = pathPrefix + (options.path ?? '');
+    prototype.buildRequest.call(
+      modem,
+      { ...options, socketPath: undefined, ...connection, path },
+      ...rest,
+    );
+  };
+  const modem = Object.assign(Object.create(prototype) as DockerModem, {
+    protocol: secure ? 'https' : 'http',
+    headers: {},
+    socketPath: 'its own',
+    buildRequest,
+  });
+  return modem;
 }
 
 /** @throws `docker-unreachable` for an engine that takes the question and does not answer */

@@ -76,10 +76,11 @@ function refusalHint(status: number | undefined, said: string): string {
 }
 
 /**
- * Translates what dockerode throws. `what` is the operation in words ("create the volume orders-data").
+ * Translates what dockerode throws. `what` is the operation in words ("create the volume orders-data"), `where` the
+ * engine's address and where that comes from.
  * Connection failures carry a system code, the engine's answers an HTTP status; neither is known by its text.
  */
-export function translateDockerError(what: string, error: unknown, address: string): AppError {
+export function translateDockerError(what: string, error: unknown, where: string): AppError {
   if (error instanceof AppError) return error;
   if (isAbort(error)) {
     return new AppError('cancelled', `cancelled: ${what}`, { cause: error });
@@ -89,7 +90,7 @@ export function translateDockerError(what: string, error: unknown, address: stri
   if (code === 'EACCES' || code === 'EPERM') {
     return new AppError(
       'docker-unreachable',
-      `permission denied on the container engine's socket ${address}`,
+      `permission denied on the container engine's socket ${where}`,
       {
         cause: error,
         hint: 'Add this user to the "docker" group (sudo usermod -aG docker $USER, then log in again), or set DOCKER_HOST to an engine you may use',
@@ -97,14 +98,10 @@ export function translateDockerError(what: string, error: unknown, address: stri
     );
   }
   if (code !== undefined) {
-    return new AppError(
-      'docker-unreachable',
-      `no container engine answers at ${address} (${code})`,
-      {
-        cause: error,
-        hint: 'Start one (sudo systemctl start docker, or Docker Desktop), or set DOCKER_HOST',
-      },
-    );
+    return new AppError('docker-unreachable', `no container engine answers at ${where} (${code})`, {
+      cause: error,
+      hint: 'Start one (sudo systemctl start docker, or Docker Desktop), or choose another with DOCKER_HOST or "docker context use"',
+    });
   }
   const said = engineMessage(error);
   // The engine has no code for it: its words are all there is.
@@ -125,8 +122,8 @@ export function translateDockerError(what: string, error: unknown, address: stri
 }
 
 /** As {@link translateDockerError}, for a failed pull. */
-export function translatePullError(reference: string, error: unknown, address: string): AppError {
-  const translated = translateDockerError(`pull the image ${reference}`, error, address);
+export function translatePullError(reference: string, error: unknown, where: string): AppError {
+  const translated = translateDockerError(`pull the image ${reference}`, error, where);
   const isFull = translated.code === 'copy-failed';
   if (translated.code !== 'engine-refused' && !isFull) return translated;
   return new AppError(

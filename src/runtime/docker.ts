@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 
+import type { Environment } from '../docker-config.ts';
 import { AppError, messageOf } from '../errors.ts';
 import {
   abortable,
@@ -11,7 +12,8 @@ import {
   upload,
   waitForEnd,
 } from './docker-client.ts';
-import { endSilence, engineLimits } from './docker-deadlines.ts';
+import { endSilence, engineLimits, type EngineLimits } from './docker-deadlines.ts';
+import { findEndpoint } from './docker-endpoint.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
 import {
@@ -40,28 +42,25 @@ import type {
 
 const execOutputLimitBytes = 64 * 1024;
 
+export interface DockerSettings {
+  readonly env: Environment;
+  /** How long the engine may take for its answers. */
+  readonly limits?: EngineLimits;
+}
+
 /**
- * The container verbs on dockerode. Finds the engine as the docker client does: DOCKER_HOST, DOCKER_TLS_VERIFY,
- * DOCKER_CERT_PATH, else the local socket.
- * @param limits how long the engine may take for its answers
- * @throws `docker-unreachable` for a DOCKER_HOST that cannot be used
+ * The container verbs on dockerode.
+ * @throws as {@link findEndpoint} does
  */
-export function connectDocker(limits = engineLimits): ContainerRuntime {
-  const docker = createClient(limits);
-  const remoteHost = (docker.modem as { host?: string }).host;
+export function connectDocker({ env, limits = engineLimits }: DockerSettings): ContainerRuntime {
+  const endpoint = findEndpoint(env);
+  const { where, remoteHost } = endpoint;
+  const docker = createClient(endpoint, limits);
   const local = remoteHost === undefined;
 
-  async function address(): Promise<string> {
-    if (remoteHost !== undefined) return `tcp://${remoteHost}`;
-    const { socketPath } = docker.modem as { socketPath?: string | (() => Promise<string>) };
-    return `unix://${typeof socketPath === 'function' ? await socketPath() : (socketPath ?? '')}`;
-  }
-
   /** What a failed engine call means. An aborted one can fail in many ways. */
-  async function translate(what: string, error: unknown, signal?: AbortSignal): Promise<AppError> {
-    return signal?.aborted
-      ? cancelled(what, error)
-      : translateDockerError(what, error, await address());
+  function translate(what: string, error: unknown, signal?: AbortSignal): AppError {
+    return signal?.aborted ? cancelled(what, error) : translateDockerError(what, error, where);
   }
 
   /** Runs one engine call and translates its failure. */
@@ -75,7 +74,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       signal?.throwIfAborted();
       return await work();
     } catch (error) {
-      throw await translate(what, error, signal);
+      throw translate(what, error, signal);
     }
   }
 
@@ -169,8 +168,8 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
         if (typeof (version as Partial<typeof version> | null)?.ApiVersion !== 'string')
           throw new AppError(
             'docker-unreachable',
-            `what answers at ${await address()} is no container engine`,
-            { hint: 'Look at DOCKER_HOST, and at proxies before it' },
+            `what answers at ${where}, is no container engine`,
+            { hint: 'Look at that address, and at proxies before it' },
           );
         return {
           version: version.Version,
@@ -192,8 +191,8 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
       try {
         await pull(docker, name, limits.silenceMs, signal);
       } catch (error) {
-        if (signal?.aborted) throw await translate(`pull the image ${name}`, error, signal);
-        throw translatePullError(name, error, await address());
+        if (signal?.aborted) throw translate(`pull the image ${name}`, error, signal);
+        throw translatePullError(name, error, where);
       }
       const pulled = await findImage(name, signal);
       if (pulled) return imageFacts(reference, pulled);
@@ -296,7 +295,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
             cause: error,
             hint: 'Something has removed it meanwhile: try again',
           });
-        throw await translate(`create the container ${spec.name}`, error, signal);
+        throw translate(`create the container ${spec.name}`, error, signal);
       }
     },
 
@@ -308,7 +307,7 @@ export function connectDocker(limits = engineLimits): ContainerRuntime {
           statusOf(error) === undefined
             ? undefined
             : await portTakenError(id, error).catch(() => undefined);
-        throw taken ?? (await translate(`start ${theContainer(id)}`, error, signal));
+        throw taken ?? translate(`start ${theContainer(id)}`, error, signal);
       }
     },
 

@@ -10,7 +10,7 @@ import {
   translatePullError,
 } from '../../../src/runtime/docker-errors.ts';
 
-const address = 'unix:///var/run/docker.sock';
+const where = 'unix:///var/run/docker.sock, the default';
 
 function withCode(code: string): Error {
   return Object.assign(new Error(`connect ${code} somewhere`), { code });
@@ -22,7 +22,7 @@ function answer(statusCode: number, message: string): Error {
   return Object.assign(new Error(text), { statusCode, json: { message } });
 }
 
-const translate = (error: unknown): AppError => translateDockerError('do it', error, address);
+const translate = (error: unknown): AppError => translateDockerError('do it', error, where);
 
 describe('an engine call that fails', () => {
   test.each([
@@ -39,7 +39,7 @@ describe('an engine call that fails', () => {
     const error = withCode(code);
     expect(translate(error)).toMatchObject({
       code: 'docker-unreachable',
-      message: `no container engine answers at ${address} (${code})`,
+      message: `no container engine answers at ${where} (${code})`,
       hint: expect.stringContaining('DOCKER_HOST'),
       cause: error,
     });
@@ -48,7 +48,7 @@ describe('an engine call that fails', () => {
   test.each(['EACCES', 'EPERM'])('because of rights: %s', (code) => {
     expect(translate(withCode(code))).toMatchObject({
       code: 'docker-unreachable',
-      message: `permission denied on the container engine's socket ${address}`,
+      message: `permission denied on the container engine's socket ${where}`,
       hint: expect.stringContaining('"docker" group'),
     });
   });
@@ -126,7 +126,7 @@ describe('an engine call that fails', () => {
 });
 
 describe('a pull that fails', () => {
-  const pull = (error: unknown): AppError => translatePullError('postgres:17', error, address);
+  const pull = (error: unknown): AppError => translatePullError('postgres:17', error, where);
 
   test.each([
     ['with a status', answer(404, 'manifest unknown')],
