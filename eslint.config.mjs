@@ -11,6 +11,7 @@ const base = [
   'docker-config.ts',
   'format.ts',
   'paths.ts',
+  'registry-login.ts',
   'job-scope.ts',
   'process-identity.ts',
   'scratch.ts',

@@ -3,6 +3,7 @@ import { platform } from 'node:os';
 
 import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
+import { createLoginFinder } from './registry-login.ts';
 import { findZstd } from './runtime/compression.ts';
 import { createScriptRunner } from './runtime/bash-script.ts';
 import { createCopyCloner } from './runtime/copy-cloner.ts';
@@ -49,7 +50,7 @@ export async function composeTools(
 ): Promise<Composition<Tools>> {
   const { log, env } = around;
   const { connectDocker } = await import('./runtime/docker.ts');
-  const runtime = connectDocker({ env });
+  const runtime = connectDocker({ env, findLogin: createLoginFinder({ env, log }) });
   const info = await runtime.info();
   const zstd = await findZstd(env['PATH'] ?? '');
   log.debug(

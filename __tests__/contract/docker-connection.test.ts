@@ -296,7 +296,7 @@ describe('an image that is not there', () => {
     ).rejects.toMatchObject({
       code: 'image-unavailable',
       message: expect.stringContaining(reference),
-      hint: expect.stringContaining(`docker pull ${reference}`),
+      hint: expect.stringContaining('docker login 127.0.0.1:1'),
     });
     expect(pulls).toBe(1);
   });
@@ -311,6 +311,33 @@ describe('an image that is not there', () => {
       response.statusCode = 404;
       response.end(JSON.stringify({ message: 'no such image' }));
     });
+
+  test.each([
+    ['postgres:17', { username: 'hub', password: 'a/b+c?' }],
+    ['team/app', { username: 'hub', password: 'a/b+c?' }],
+    ['ghcr.io/team/app:1', { identitytoken: 'tok' }],
+    ['localhost:5000/app', { username: 'here', password: '' }],
+    ['localhost/app', undefined],
+    ['quay.io/team/app@sha256:0', undefined],
+  ])('is pulled with the login for its registry: %s', async (image, login) => {
+    const auth = (text: string): object => ({ auth: Buffer.from(text).toString('base64') });
+    const auths = {
+      'https://index.docker.io/v1/': auth('hub:a/b+c?'),
+      'ghcr.io': { identitytoken: 'tok' },
+      'localhost:5000': auth('here:'),
+    };
+    const headers: unknown[] = [];
+    await using engine = await startFakeEngine((request, response) => {
+      if (request.url?.includes('/images/create')) headers.push(request.headers['x-registry-auth']);
+      response.statusCode = 404;
+      response.end('{}');
+    });
+    const env = { DOCKER_HOST: engine.host, DOCKER_AUTH_CONFIG: JSON.stringify({ auths }) };
+    const runtime = connectEngine({ ...env, DOCKER_CONFIG: emptyConfig });
+    await expect(runtime.ensureImage(image)).rejects.toMatchObject({ code: 'image-unavailable' });
+    const sent = login && Buffer.from(JSON.stringify(login)).toString('base64');
+    expect(headers).toEqual([sent?.replaceAll('+', '-').replaceAll('/', '_')]);
+  });
 
   test('can fail in the middle of a pull', async () => {
     await using engine = await withoutImages((response) => {

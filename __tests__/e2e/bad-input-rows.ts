@@ -63,7 +63,7 @@ export const rows: readonly Row[] = [
     what: 'an image that cannot be pulled',
     inputs: { image: '127.0.0.1:1/postgres:17' },
     words: ['could not pull the image 127.0.0.1:1/postgres:17', 'refused'],
-    hint: 'Check the name, and for a private registry run "docker login"',
+    hint: 'Check the name; if the image is private, run "docker login 127.0.0.1:1"',
   },
   {
     what: 'a key with a comma',

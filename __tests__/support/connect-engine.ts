@@ -1,4 +1,6 @@
+import { silentLog } from '../../src/index.ts';
 import type { Environment } from '../../src/docker-config.ts';
+import { createLoginFinder } from '../../src/registry-login.ts';
 import { connectDocker } from '../../src/runtime/docker.ts';
 import type { EngineLimits } from '../../src/runtime/docker-deadlines.ts';
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
@@ -7,6 +9,8 @@ import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
 export function connectEngine(
   env: Environment = process.env,
   limits?: EngineLimits,
+  log = silentLog,
 ): ContainerRuntime {
-  return connectDocker({ env, ...(limits && { limits }) });
+  const findLogin = createLoginFinder({ env, log });
+  return connectDocker({ env, findLogin, ...(limits && { limits }) });
 }

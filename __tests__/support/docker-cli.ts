@@ -14,6 +14,18 @@ export async function docker(...args: string[]): Promise<string> {
   return stdout.trim();
 }
 
+/** Leaves the login in `configDir`, as the client does. */
+export async function dockerLogin(
+  configDir: string,
+  registry: string,
+  { username, password }: { readonly username: string; readonly password: string },
+): Promise<void> {
+  const args = ['--config', configDir, 'login', '--username', username, '--password-stdin'];
+  const done = run('docker', [...args, registry], { env });
+  done.child.stdin?.end(password);
+  await done;
+}
+
 /** stdout and stderr of a container. */
 export async function containerLog(id: string): Promise<string> {
   const { stdout, stderr } = await run('docker', ['logs', id], { maxBuffer, env });

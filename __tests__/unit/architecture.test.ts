@@ -132,6 +132,7 @@ const baseFiles = [
   'docker-config.ts',
   'format.ts',
   'paths.ts',
+  'registry-login.ts',
   'job-scope.ts',
   'process-identity.ts',
   'scratch.ts',

@@ -6,6 +6,7 @@ import DockerModem from 'docker-modem';
 import Docker from 'dockerode';
 
 import { AppError } from '../errors.ts';
+import type { RegistryLogin } from '../registry-login.ts';
 import {
   endSilence,
   setDeadlines,
@@ -68,16 +69,25 @@ export async function askVersion(docker: Docker, timeoutMs: number): Promise<Doc
 export async function pull(
   docker: Docker,
   name: string,
+  login: RegistryLogin | undefined,
   silenceMs: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  const progress = await docker.pull(name, { ...abortable(signal) });
+  const progress = await docker.pull(name, {
+    ...(login && { authconfig: authConfig(login) }),
+    ...abortable(signal),
+  });
   const silent = new AppError(
     'image-unavailable',
     `could not pull the image ${name}: nothing came for ${silenceMs / 1000} s`,
     { hint: 'Look whether its registry answers, and try again' },
   );
   await refuseFailure(endSilence(progress, silenceMs, silent));
+}
+
+/** https://docs.docker.com/reference/api/engine/version/v1.41/#section/Authentication */
+function authConfig(login: RegistryLogin): object {
+  return 'identityToken' in login ? { identitytoken: login.identityToken } : login;
 }
 
 /** The engine reports a failure inside the progress stream: one JSON object on each line. */

@@ -121,19 +121,38 @@ export function translateDockerError(what: string, error: unknown, where: string
   });
 }
 
-/** As {@link translateDockerError}, for a failed pull. */
-export function translatePullError(reference: string, error: unknown, where: string): AppError {
+/**
+ * As {@link translateDockerError}, for a failed pull.
+ * @param from where the image should come from, and whether with a login
+ */
+export function translatePullError(
+  reference: string,
+  error: unknown,
+  where: string,
+  from: { readonly registry: string; readonly loggedIn: boolean },
+): AppError {
   const translated = translateDockerError(`pull the image ${reference}`, error, where);
   const isFull = translated.code === 'copy-failed';
   if (translated.code !== 'engine-refused' && !isFull) return translated;
-  return new AppError(
-    'image-unavailable',
-    `could not pull the image ${reference}: ${engineMessage(error)}`,
-    {
-      cause: error,
-      hint:
-        (isFull ? translated.hint : undefined) ??
-        `Check the name, and for a private registry run "docker login" and "docker pull ${reference}" in an earlier step`,
-    },
-  );
+  const said = engineMessage(error);
+  return new AppError('image-unavailable', `could not pull the image ${reference}: ${said}`, {
+    cause: error,
+    hint: (isFull ? translated.hint : undefined) ?? pullHint(said, from),
+  });
+}
+
+function pullHint(
+  said: string,
+  { registry, loggedIn }: { readonly registry: string; readonly loggedIn: boolean },
+): string {
+  const logIn = `docker login${registry === 'docker.io' ? '' : ` ${registry}`}`;
+  // The registry's code for it, which the engine passes on as words: https://docs.docker.com/docker-hub/usage/
+  if (said.includes('toomanyrequests')) {
+    return loggedIn
+      ? 'Wait a while, or use another account: the limit of this one is reached'
+      : `Log in to raise the limit: run "${logIn}" in an earlier step`;
+  }
+  return loggedIn
+    ? `Check the name, and whether the login for ${registry} is still good and may read it`
+    : `Check the name; if the image is private, run "${logIn}" in an earlier step`;
 }

@@ -83,6 +83,16 @@ export function withTag(reference: string): string {
   return /[:@]/.test(lastSegment) ? reference : `${reference}:latest`;
 }
 
+/**
+ * The host of the registry that an image comes from, with its port: what stands before the first slash, if it can be
+ * none of Docker Hub's users. https://github.com/distribution/reference/blob/main/normalize.go
+ */
+export function registryOf(reference: string): string {
+  const [first = '', ...rest] = reference.split('/');
+  const isHost = rest.length > 0 && (first === 'localhost' || /[.:]|[A-Z]/.test(first));
+  return isHost && first !== 'index.docker.io' ? first : 'docker.io';
+}
+
 export function imageFacts(reference: string, image: Docker.ImageInspectInfo): ImageFacts {
   const config = image.Config;
   const repoDigest = (image.RepoDigests as string[] | null)?.[0];

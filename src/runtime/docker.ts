@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 
 import type { Environment } from '../docker-config.ts';
 import { AppError, messageOf } from '../errors.ts';
+import type { FindLogin, RegistryLogin } from '../registry-login.ts';
 import {
   abortable,
   askVersion,
@@ -25,6 +26,7 @@ import {
   labelFilter,
   labelInstruction,
   labelsOf,
+  registryOf,
   typeInHeader,
   volumeInfo,
   withTag,
@@ -44,6 +46,7 @@ const execOutputLimitBytes = 64 * 1024;
 
 export interface DockerSettings {
   readonly env: Environment;
+  readonly findLogin: FindLogin;
   /** How long the engine may take for its answers. */
   readonly limits?: EngineLimits;
 }
@@ -52,7 +55,11 @@ export interface DockerSettings {
  * The container verbs on dockerode.
  * @throws as {@link findEndpoint} does
  */
-export function connectDocker({ env, limits = engineLimits }: DockerSettings): ContainerRuntime {
+export function connectDocker({
+  env,
+  findLogin,
+  limits = engineLimits,
+}: DockerSettings): ContainerRuntime {
   const endpoint = findEndpoint(env);
   const { where, remoteHost } = endpoint;
   const docker = createClient(endpoint, limits);
@@ -188,11 +195,14 @@ export function connectDocker({ env, limits = engineLimits }: DockerSettings): C
       const present = await findImage(name, signal);
       if (present) return imageFacts(reference, present);
       onPull?.();
+      const registry = registryOf(name);
+      let login: RegistryLogin | undefined;
       try {
-        await pull(docker, name, limits.silenceMs, signal);
+        login = await findLogin(registry, signal);
+        await pull(docker, name, login, limits.silenceMs, signal);
       } catch (error) {
         if (signal?.aborted) throw translate(`pull the image ${name}`, error, signal);
-        throw translatePullError(name, error, where);
+        throw translatePullError(name, error, where, { registry, loggedIn: login !== undefined });
       }
       const pulled = await findImage(name, signal);
       if (pulled) return imageFacts(reference, pulled);

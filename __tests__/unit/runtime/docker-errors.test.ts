@@ -126,7 +126,8 @@ describe('an engine call that fails', () => {
 });
 
 describe('a pull that fails', () => {
-  const pull = (error: unknown): AppError => translatePullError('postgres:17', error, where);
+  const pull = (error: unknown, registry = 'ghcr.io', loggedIn = false): AppError =>
+    translatePullError('postgres:17', error, where, { registry, loggedIn });
 
   test.each([
     ['with a status', answer(404, 'manifest unknown')],
@@ -135,9 +136,18 @@ describe('a pull that fails', () => {
     expect(pull(error)).toMatchObject({
       code: 'image-unavailable',
       message: 'could not pull the image postgres:17: manifest unknown',
-      hint: expect.stringContaining('docker pull postgres:17'),
+      hint: 'Check the name; if the image is private, run "docker login ghcr.io" in an earlier step',
       cause: error,
     });
+  });
+
+  test('says what to do about the login', () => {
+    const refused = answer(500, 'unauthorized: authentication required');
+    const often = answer(500, 'toomanyrequests: You have reached your pull rate limit.');
+    expect(pull(refused, 'docker.io').hint).toContain('run "docker login" in');
+    expect(pull(refused, 'ghcr.io', true).hint).toContain('the login for ghcr.io is still good');
+    expect(pull(often, 'docker.io').hint).toMatch(/^Log in to raise the limit: run "docker login"/);
+    expect(pull(often, 'docker.io', true).hint).toMatch(/^Wait a while/);
   });
 
   test('for want of an engine is not the fault of the image', () => {
