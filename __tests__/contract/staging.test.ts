@@ -155,13 +155,13 @@ describe.each([
       'the old content was being removed',
       `mkdir old; touch -r new time; find .. -mindepth 1 -maxdepth 1 ! -name '.snapvol-*' -exec mv {} old/ \\;
        : > emptied; find new -mindepth 1 -maxdepth 1 -exec mv {} .. \\;
-       chown 999:70 ..; chmod 3750 ..; rmdir new; rm -r old/in`,
+       chown --reference new ..; chmod --reference new ..; rmdir new; rm -r old/in`,
     ],
     [
       'all old content was removed',
       `mkdir old; touch -r new time; find .. -mindepth 1 -maxdepth 1 ! -name '.snapvol-*' -exec mv {} old/ \\;
        find new -mindepth 1 -maxdepth 1 -exec mv {} .. \\;
-       chown 999:70 ..; chmod 3750 ..; rm -r new old`,
+       chown --reference new ..; chmod --reference new ..; rm -r new old`,
     ],
   ])('it is gone on with after %s', async (_step, script) => {
     const restoring = await staged(image, oldContent);

@@ -61,7 +61,7 @@ export async function furnish(storage: string, what: string): Promise<void> {
      echo ${what} > file; chown 999:999 file; mkdir -p sub/deep .hidden; echo ${what} > sub/deep/file
      chown -R 70:70 sub; chmod 2775 sub; chmod 0600 sub/deep/file; echo ${what} > .hidden/-rf
      ln -s sub/deep link; ln -s nowhere dangling; ln file sub/hard; echo ${what} > ${what}
-     chown 999:70 .; chmod 3750 .; find . -exec touch --no-dereference --date @1000000000 {} +`,
+     chown 300000:1000680000 .; chmod 3750 .; find . -exec touch --no-dereference --date @1000000000 {} +`,
     input,
   );
 }

@@ -87,10 +87,10 @@ function withoutDetails(entry: TreeEntry): TreeEntry {
 /** A script that fills a volume with one of everything that every way keeps. */
 export const oneOfEverything = `
 umask 077
-# Owners, also numbers that do not fit the octal field of a header.
+# Owners, also numbers that do not fit the octal field of a header, up to the largest that there is.
 echo small > owner-small; chown 999:998 owner-small
-echo large > owner-large; chown 2097152:4000000000 owner-large
-mkdir owned; echo inside > owned/inside; chown -R 70:3000000 owned
+echo large > owner-large; chown 2097152:4294967294 owner-large
+mkdir owned; echo inside > owned/inside; chown -R 262144:1000680000 owned
 
 # Modes.
 mkdir -m 0700 mode-0700; echo secret > mode-0700/secret
@@ -129,7 +129,7 @@ touch --date '2001-02-03 04:05:06.987654321Z' time-2001 owned mode-0700
 touch --date '2099-12-31 23:59:59Z' time-2099
 touch --no-dereference --date '2010-01-01Z' soft
 touch --date '2002-03-04Z' empty/folder empty in links $deep/$deep read-only
-chown 999:70 .; chmod 3750 .; touch --date '1999-12-31 23:59:59Z' .
+chown 300000:1000680000 .; chmod 3750 .; touch --date '1999-12-31 23:59:59Z' .
 `;
 
 /** Further names, for the ways that keep them. */

@@ -33,7 +33,7 @@ import {
 } from './docker-shapes.ts';
 import { selfLabel } from './labels.ts';
 import { anyPort, findFreePort, isPortFree, processListeningOn } from './ports.ts';
-import { emptyTar } from './small-tar.ts';
+import { packTar } from './small-tar.ts';
 import type {
   ContainerRuntime,
   ContainerSpec,
@@ -215,7 +215,7 @@ export function connectDocker({
     async importEmptyImage(reference, labels) {
       const at = reference.lastIndexOf(':');
       await call(`make the image ${reference}`, undefined, async () => {
-        const progress = await docker.importImage(emptyTar(), {
+        const progress = await docker.importImage(packTar([]), {
           repo: reference.slice(0, at),
           tag: reference.slice(at + 1),
           changes: labelInstruction(labels),

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 
 import { withIdleContainer } from './idle-container.ts';
 import { helperName } from './labels.ts';
 import type { ContainerRuntime, Mount } from './runtime.ts';
-import { listEntries, type TarEntry } from './small-tar.ts';
+import { readTar } from './small-tar.ts';
+import { pathOf } from './tar-path.ts';
 import type { CopyTarget } from './volume-copier.ts';
 
 /** Made by mkfs at the root of a file system, and nobody's data. */
@@ -54,16 +55,21 @@ async function givenBy(
 
 /** Not owners, modes and times: a container that has started may have changed those. */
 async function* contentsOf(tar: Readable): AsyncGenerator<{ path: string; what: string }> {
-  for await (const { path, type, linkName, content } of listEntries(tar)) {
-    if (path === '' || ignored.has(path)) continue;
-    yield { path, what: `${type} ${linkName} ${await digestOf(content)}` };
+  let last: { readonly path: string; readonly kind: string; readonly hash: Hash } | undefined;
+  function* whole() {
+    if (!last || last.path === '' || ignored.has(last.path)) return;
+    yield { path: last.path, what: `${last.kind} ${last.hash.digest('hex')}` };
   }
-}
-
-async function digestOf(content: TarEntry['content']): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of content) hash.update(chunk);
-  return hash.digest('hex');
+  for await (const part of readTar(tar)) {
+    if (Buffer.isBuffer(part)) {
+      last?.hash.update(part);
+      continue;
+    }
+    yield* whole();
+    const { name, type, linkName } = part;
+    last = { path: pathOf(name), kind: `${type} ${linkName}`, hash: createHash('sha256') };
+  }
+  yield* whole();
 }
 
 const lookingInto = ({ storage, image, labels }: CopyTarget, mounts: readonly Mount[]) => ({

@@ -1,13 +1,11 @@
-import { Readable } from 'node:stream';
-
-import { pack } from 'tar-stream';
-
 import { AppError, messageOf } from '../errors.ts';
 import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { withIdleContainer } from './idle-container.ts';
 import { copyLabels, goldenRootLabel, helperName, withPurpose } from './labels.ts';
 import type { ContainerRuntime, Mount, VolumeDriver } from './runtime.ts';
-import { listEntries, type TarEntry } from './small-tar.ts';
+import { packTar, readTar } from './small-tar.ts';
+import { ownersOf } from './tar-head.ts';
+import { readNumber, type HeaderFields } from './tar-header.ts';
 import { CloneUnavailable, type CloneTarget, type VolumeCloner } from './volume-cloner.ts';
 
 /** The volume with what was written to a clone. It is no mount of any container, so that it can be thrown away. */
@@ -92,7 +90,7 @@ async function driverOf(
 }
 
 /** What the merged root takes from the upper folder: it must be as in the golden volume. */
-type Root = Pick<TarEntry, 'owner' | 'group' | 'mode' | 'mtime'>;
+type Root = Required<Pick<HeaderFields, 'uid' | 'gid' | 'mode' | 'time'>>;
 
 async function prepareLayer(
   runtime: ContainerRuntime,
@@ -104,13 +102,11 @@ async function prepareLayer(
   if (!known) mounts.push(mountOf(target.golden, '/golden', true));
   return withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
     const root = known ?? (await rootOf(runtime, id, target.golden, signal));
-    const { owner, group, mode, mtime } = root;
-    const tar = pack();
-    const type = 'directory';
-    tar.entry({ name: `${upper}/`, type, uid: owner, gid: group, mode, mtime });
-    tar.entry({ name: `${work}/`, type, mode: 0o700 });
-    tar.finalize();
-    await runtime.putArchive(id, '/layer', Readable.from(tar), signal);
+    const layers = packTar([
+      { name: `${upper}/`, type: '5', ...root },
+      { name: `${work}/`, type: '5', mode: 0o700 },
+    ]);
+    await runtime.putArchive(id, '/layer', layers, signal);
     return root;
   });
 }
@@ -122,7 +118,12 @@ async function rootOf(
   signal: AbortSignal,
 ): Promise<Root> {
   const tar = await runtime.getArchive(id, '/golden/.', signal);
-  if (tar) for await (const entry of listEntries(tar)) return entry;
+  for await (const part of tar ? readTar(tar) : []) {
+    if (Buffer.isBuffer(part)) continue;
+    const { header } = part;
+    const mode = readNumber(header, 100, 8) & 0o7777;
+    return { ...ownersOf(part), mode, time: readNumber(header, 136) };
+  }
   throw new AppError('copy-failed', `could not read the folder of the volume ${golden}`);
 }
 
@@ -130,12 +131,11 @@ async function rootOf(
 function knownRoot({ labels }: CloneTarget): Root | undefined {
   const found = /^(\d+):(\d+):(\d+):(\d+)$/.exec(labels[goldenRootLabel] ?? '');
   if (!found) return undefined;
-  const [owner = 0, group = 0, mode = 0, mtimeMs = 0] = found.slice(1).map(Number);
-  return { owner, group, mode, mtime: new Date(mtimeMs) };
+  const [uid = 0, gid = 0, mode = 0, time = 0] = found.slice(1).map(Number);
+  return { uid, gid, mode, time };
 }
 
-const rootText = ({ owner, group, mode, mtime }: Root): string =>
-  [owner, group, mode, mtime.getTime()].join(':');
+const rootText = ({ uid, gid, mode, time }: Root): string => [uid, gid, mode, time].join(':');
 
 /**
  * Has the clone mounted, and believes only what the kernel leaves in the work folder: an engine that cannot mount it may

@@ -1,12 +1,24 @@
-import { Readable, type Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 
-import { extract, pack } from 'tar-stream';
+import { AppError, messageOf } from '../errors.ts';
+import { newHead, paddingOf } from './tar-head.ts';
+import { blockBytes, type HeaderFields } from './tar-header.ts';
+import { nameBytes } from './tar-path.ts';
+import { TarReader, type TarEntry } from './tar-reader.ts';
 
-/** A tar with nothing in it. */
-export function emptyTar(): Readable {
-  const tar = pack();
-  tar.finalize();
-  return Readable.from(tar);
+export interface SmallEntry extends HeaderFields {
+  readonly name: string;
+  readonly content?: Buffer;
+}
+
+/** Names are bytes, one character each (latin1). */
+export function packTar(entries: readonly SmallEntry[]): Readable {
+  const blocks = entries.flatMap(({ content = Buffer.alloc(0), ...fields }) => [
+    ...newHead({ ...fields, sizeBytes: content.length }),
+    content,
+    Buffer.alloc(paddingOf(content.length)),
+  ]);
+  return Readable.from([...blocks, Buffer.alloc(2 * blockBytes)], { objectMode: false });
 }
 
 /** Regular files as a tar to be extracted at `/`: they land in `folder`, by their base names. */
@@ -14,48 +26,46 @@ export function packFiles(
   folder: string,
   files: readonly { readonly path: string; readonly content: Buffer }[],
 ): Readable {
-  const tar = pack();
-  for (const { path, content } of files) {
-    const name = `${folder.replace(/^\/+/, '')}/${path.slice(path.lastIndexOf('/') + 1)}`;
-    tar.entry({ name, mode: 0o755, mtime: new Date(0) }, content);
-  }
-  tar.finalize();
-  return Readable.from(tar);
+  return packTar(
+    files.map(({ path, content }) => {
+      const name = `${folder.replace(/^\/+/, '')}/${path.slice(path.lastIndexOf('/') + 1)}`;
+      return { name: nameBytes(name), mode: 0o755, content };
+    }),
+  );
 }
 
-export interface TarEntry {
-  /** Relative to what was packed, whose own entry has an empty one. */
-  readonly path: string;
-  readonly type: string;
-  readonly linkName: string;
-  /** Numbers, as in the file system. */
-  readonly owner: number;
-  readonly group: number;
-  readonly mode: number;
-  readonly mtime: Date;
-  /** To be read, or left, before the next entry is asked for. */
-  readonly content: AsyncIterable<Buffer>;
-}
-
-/** The entries of a tar one by one. Whoever stops early reads no more of it. */
-export async function* listEntries(tar: Readable): AsyncGenerator<TarEntry> {
-  const reader = extract();
-  tar
-    .on('error', (error) => {
-      reader.destroy(error);
-    })
-    .pipe(reader as unknown as Writable);
+/**
+ * What is in a tar that the engine sends, in its order: an entry, and after it its content in parts. Whoever stops early
+ * reads no more of it. @throws `copy-failed` where it breaks off
+ */
+export async function* readTar(tar: Readable): AsyncGenerator<TarEntry | Buffer> {
+  let parts: (TarEntry | Buffer)[] = [];
+  let contentBytes = 0;
+  const reader = new TarReader({
+    entry(entry) {
+      parts.push(entry);
+      contentBytes = entry.contentBytes;
+      return 'take';
+    },
+    content(part) {
+      // What is behind the content is padding.
+      if (contentBytes > 0) parts.push(part.subarray(0, contentBytes));
+      contentBytes -= part.length;
+    },
+    endBlock: () => undefined,
+  });
   try {
-    for await (const entry of reader) {
-      const { name, type, linkname, uid, gid, mode, mtime } = entry.header;
-      yield {
-        path: name.replace(/^(\.?\/)*/, '').replace(/^\.$|\/+$/, ''),
-        ...{ type, linkName: linkname, owner: uid, group: gid, mode, mtime },
-        // A cast: its types do not say that an entry yields buffers.
-        content: entry as AsyncIterable<Buffer>,
-      };
-      entry.resume();
+    for await (const chunk of tar) {
+      reader.read(chunk as Buffer);
+      yield* parts;
+      parts = [];
     }
+    reader.end();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'snapshot-corrupt') throw error;
+    // Nothing that was stored: it is the engine that failed.
+    const problem = `the archive that the engine sends is broken: ${messageOf(error)}`;
+    throw new AppError('copy-failed', problem, { cause: error });
   } finally {
     tar.destroy();
   }
@@ -65,22 +75,15 @@ export async function* listEntries(tar: Readable): AsyncGenerator<TarEntry> {
  * The first `limitBytes` of the first regular file of a tar; `undefined` where there is none. What follows is not read.
  */
 export async function extractHead(tar: Readable, limitBytes: number): Promise<Buffer | undefined> {
-  for await (const { type, content } of listEntries(tar)) {
-    if (type !== 'file') continue;
-    // Read before it is returned: leaving the loop ends the stream.
-    const head = await headOf(content, limitBytes);
-    return head;
+  let head: Buffer | undefined;
+  for await (const part of readTar(tar)) {
+    if (!Buffer.isBuffer(part)) {
+      if (head) break;
+      if ('07'.includes(part.type)) head = Buffer.alloc(0);
+    } else if (head) {
+      head = Buffer.concat([head, part]);
+      if (head.length >= limitBytes) break;
+    }
   }
-  return undefined;
-}
-
-async function headOf(file: AsyncIterable<Buffer>, limitBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of file) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length >= limitBytes) break;
-  }
-  return Buffer.concat(chunks).subarray(0, limitBytes);
+  return head?.subarray(0, limitBytes);
 }

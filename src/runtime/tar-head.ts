@@ -1,5 +1,11 @@
 import { paxContent, paxRecords, type PaxRecord } from './tar-extension.ts';
-import { blockBytes, changedHeader, newHeader, type HeaderFields } from './tar-header.ts';
+import {
+  blockBytes,
+  changedHeader,
+  newHeader,
+  readNumber,
+  type HeaderFields,
+} from './tar-header.ts';
 import type { TarEntry } from './tar-reader.ts';
 
 const headerNameBytes = 100;
@@ -47,6 +53,27 @@ export function headBlocks(entry: TarEntry, changes: HeadChanges): Buffer[] {
 /** The pax records of this entry alone. */
 export function recordsOf({ extensions }: TarEntry): PaxRecord[] {
   return extensions.flatMap(({ type, content }) => (type === 'x' ? paxRecords(content) : []));
+}
+
+/** An owner that pax records tell; `undefined` where they do not. */
+export function idIn(records: readonly PaxRecord[], key: 'uid' | 'gid'): number | undefined {
+  const id = Number(records.findLast((record) => record.key === key)?.value ?? '-');
+  return Number.isSafeInteger(id) && id >= 0 ? id : undefined;
+}
+
+/** Those of an entry. Docker tells what does not fit an octal field in pax records, and has a zero there. */
+export function ownersOf(entry: TarEntry): { readonly uid: number; readonly gid: number } {
+  const records = recordsOf(entry);
+  return {
+    uid: idIn(records, 'uid') ?? readNumber(entry.header, 108, 8),
+    gid: idIn(records, 'gid') ?? readNumber(entry.header, 116, 8),
+  };
+}
+
+/** The header blocks of a new entry, as {@link newHeader}, with a name of any length. */
+export function newHead(fields: HeaderFields & { readonly name: string }): Buffer[] {
+  const name = fields.name.slice(0, headerNameBytes);
+  return [...longName('L', fields.name), newHeader({ ...fields, name })];
 }
 
 /** Zeros that fill the last block of so many bytes. */

@@ -47,15 +47,16 @@ export function text(block: Buffer, start: number, length: number): string {
 }
 
 /**
- * A size, in twelve bytes. From 8 GiB on it does not fit eleven octal digits: GNU's way is a set top bit and a
- * big-endian number.
+ * A size or time, in twelve bytes, or an owner, in eight. What does not fit their octal digits (one less) is told in
+ * GNU's way: a set top bit and a big-endian number.
  */
-export function readNumber(block: Buffer, start: number): number {
-  if (((block[start] ?? 0) & 0x80) === 0) return readOctal(block, start, 12);
-  const size = block.readBigUInt64BE(start + 4);
-  if (block.readUInt32BE(start) !== 0x80000000 || size > BigInt(Number.MAX_SAFE_INTEGER))
-    throw notTar('an impossible size');
-  return Number(size);
+export function readNumber(block: Buffer, start: number, length: 8 | 12 = 12): number {
+  if (((block[start] ?? 0) & 0x80) === 0) return readOctal(block, start, length);
+  const bytes = Buffer.from(block.subarray(start, start + length));
+  bytes.writeUInt8(bytes.readUInt8() & 0x7f);
+  const number = BigInt(`0x${bytes.toString('hex')}`);
+  if (number > BigInt(Number.MAX_SAFE_INTEGER)) throw notTar('an impossible size');
+  return Number(number);
 }
 
 function readOctal(block: Buffer, start: number, length: number): number {

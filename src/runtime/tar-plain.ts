@@ -1,5 +1,4 @@
-import { headBlocks, paddingOf, recordsOf } from './tar-head.ts';
-import type { PaxRecord } from './tar-extension.ts';
+import { headBlocks, idIn, paddingOf, recordsOf } from './tar-head.ts';
 import { notTar, type HeaderFields } from './tar-header.ts';
 import { TarReader, type TarEntry } from './tar-reader.ts';
 import { checkMap, PaxMapReader, readPaxSparse, type Segment } from './tar-sparse.ts';
@@ -82,11 +81,6 @@ function plainHead(entry: TarEntry, contentBytes: number): Buffer[] {
     fields,
     records: (others) => others.filter(({ key }) => !isTold(key)),
   });
-}
-
-function idIn(records: readonly PaxRecord[], key: 'uid' | 'gid'): number | undefined {
-  const id = Number(records.findLast((record) => record.key === key)?.value ?? '-');
-  return Number.isSafeInteger(id) && id >= 0 ? id : undefined;
 }
 
 /** Puts zeros where a file has holes. */
