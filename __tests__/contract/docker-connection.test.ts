@@ -9,19 +9,21 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { systemClock } from '../../src/clock.ts';
 import type { EngineLimits } from '../../src/runtime/docker-deadlines.ts';
 import type { ContainerRuntime } from '../../src/runtime/runtime.ts';
 import { connectEngine } from '../support/connect-engine.ts';
 import { startFakeEngine, startSecureEngine } from '../support/fake-engine.ts';
+import { paxEntry, tarContent, tarEnd, tarHeader } from '../support/tar-bytes.ts';
+import { listTar } from '../support/tar-list.ts';
 
 const run = promisify(execFile);
 const { signal } = new AbortController();
@@ -35,6 +37,9 @@ afterAll(() => {
 function connectTo(host: string, limits?: EngineLimits): ContainerRuntime {
   return connectEngine({ DOCKER_HOST: host, DOCKER_CONFIG: emptyConfig }, limits);
 }
+
+/** The engine tells its settings, before the first archive. */
+const isInfo = ({ url = '' }: IncomingMessage): boolean => url.endsWith('/info');
 
 /** Short, and all different: a message tells which one it was. */
 const short: EngineLimits = { versionMs: 200, questionMs: 300, changeMs: 400, silenceMs: 500 };
@@ -133,7 +138,8 @@ describe('an engine that cannot be reached', () => {
   test.each(['nothing', 'half an answer'])('because it hangs, and says %s', async (what) => {
     await using engine = await startFakeEngine((request, response) => {
       request.resume();
-      if (what === 'nothing') return;
+      if (isInfo(request)) response.end('{}');
+      if (isInfo(request) || what === 'nothing') return;
       response.writeHead(200, { 'content-length': '9' });
       response.write('{');
     });
@@ -185,7 +191,9 @@ describe('an engine that cannot be reached', () => {
   });
 
   test('because an archive stops in the middle', async () => {
-    await using engine = await startFakeEngine((_request, response) => response.write('half'));
+    await using engine = await startFakeEngine((request, response) =>
+      isInfo(request) ? response.end('{}') : response.write('half'),
+    );
     const archive = await connectTo(engine.host, short).getArchive('x', '/y');
     await expect(archive?.toArray()).rejects.toMatchObject({
       code: 'copy-failed',
@@ -284,6 +292,73 @@ test('of an engine that looks for any of the labels and not for all, only what h
   expect((await runtime.listVolumes(wanted)).map(({ name }) => name)).toEqual(['v0']);
   expect((await runtime.listImages(wanted)).map(({ reference }) => reference)).toEqual(['i0']);
   expect((await runtime.listContainers(wanted)).map(({ id }) => id)).toEqual(['c0']);
+});
+
+describe('an engine whose containers have users of their own', () => {
+  const large = { uid: '1000780000', gid: '4294967294' };
+  const volume = Buffer.concat([
+    ...[tarHeader({ name: './', type: '5', owners: [100_999, 200_998] }), paxEntry(large)],
+    ...[tarHeader({ name: './large', size: 700 }), tarContent('x'.repeat(700))],
+    ...[tarHeader({ name: './of the host', type: '5', owners: [1000, 1000] }), tarEnd],
+  ]);
+  const rootsFile = tarHeader({ name: '.dockerenv', owners: [100_000, 200_000] });
+  const asked: string[] = [];
+
+  const startRemapped = (roots: Buffer | undefined, securityOptions: readonly string[]) =>
+    startFakeEngine((request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', 'http://engine');
+      asked.push(searchParams.get('path') ?? pathname);
+      if (isInfo(request)) response.end(JSON.stringify({ SecurityOptions: securityOptions }));
+      else if (asked.at(-1) !== '/.dockerenv') response.end(volume);
+      else if (roots) response.end(Buffer.concat([roots, tarEnd]));
+      else response.writeHead(404).end('{"message":"there is none"}');
+    });
+  const ownersIn = async (runtime: ContainerRuntime): Promise<unknown> => {
+    const tar = await runtime.getArchive('x', '/volume/.');
+    const entries = await listTar(Buffer.concat((await tar?.toArray()) ?? []));
+    return entries.map(({ name, owner, content }) => [name, owner, content.slice(0, 3)]);
+  };
+  const asTold = [
+    ['./', '100999:200998', ''],
+    ['./large', '0:0', '700'], // tar-stream reads no owners of pax
+    ['./of the host', '1000:1000', ''],
+  ];
+
+  beforeEach(() => {
+    asked.length = 0;
+  });
+
+  test('gives out archives with owners as containers see them', async () => {
+    await using engine = await startRemapped(rootsFile, ['name=seccomp', 'name=userns']);
+    const runtime = connectTo(engine.host);
+    const seen = [
+      ['./', '999:998', ''],
+      ['./large', '1000680000:4294767294', '700'],
+      ['./of the host', '65534:65534', ''],
+    ];
+    expect(await ownersIn(runtime)).toEqual(seen);
+    expect(await ownersIn(runtime)).toEqual(seen);
+    expect(asked).toEqual(['/info', '/.dockerenv', '/volume/.', '/volume/.']);
+  });
+
+  test('may give them out so itself', async () => {
+    await using engine = await startRemapped(tarHeader({ name: '.dockerenv' }), ['name=userns']);
+    expect(await ownersIn(connectTo(engine.host))).toEqual(asTold);
+  });
+
+  test('must tell which', async () => {
+    await using engine = await startRemapped(undefined, ['name=userns']);
+    await expect(ownersIn(connectTo(engine.host))).rejects.toMatchObject({
+      code: 'copy-failed',
+      message: expect.stringContaining('/.dockerenv'),
+    });
+  });
+
+  test('is none where the engine itself runs as such a user', async () => {
+    await using engine = await startRemapped(rootsFile, ['name=seccomp', 'name=rootless']);
+    expect(await ownersIn(connectTo(engine.host))).toEqual(asTold);
+    expect(asked).toEqual(['/info', '/volume/.']);
+  });
 });
 
 describe('an image that is not there', () => {

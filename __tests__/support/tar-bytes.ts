@@ -7,16 +7,17 @@ export function tarHeader(fields: {
   readonly prefix?: string;
   readonly magic?: string;
   readonly mode?: string;
+  /** Of at most seven octal digits. */
+  readonly owners?: readonly [number, number];
   /** At the very end, where star has a mark of its own. */
   readonly end?: string;
 }): Buffer {
   const { name, type = '0', size = 0, linkName = '', prefix = '', magic = 'ustar\0' } = fields;
-  const { mode = '0000644', end = '' } = fields;
+  const { mode = '0000644', owners = [0, 0], end = '' } = fields;
   const block = Buffer.alloc(512);
   block.write(name, 0, 100, 'latin1');
   block.write(`${mode}\0`, 100);
-  block.write('0000000\0', 108);
-  block.write('0000000\0', 116);
+  owners.forEach((id, i) => block.write(`${id.toString(8).padStart(7, '0')}\0`, 108 + i * 8));
   if (typeof size === 'number') block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
   else size.copy(block, 124);
   block.write('00000000000\0', 136);

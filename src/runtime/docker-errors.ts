@@ -50,6 +50,10 @@ const knownRefusals: readonly (readonly [RegExp, string])[] = [
     /mounts denied|not shared from the host/i,
     'Share the folder in the settings of Docker Desktop (Resources, File sharing), or use a volume',
   ],
+  [
+    /cannot be mapped to a host id/i,
+    'Its containers have no user of that number: give them a longer range of ids, in /etc/subuid and /etc/subgid',
+  ],
 ];
 
 const forbidden =

@@ -17,6 +17,7 @@ import { endSilence, engineLimits, type EngineLimits } from './docker-deadlines.
 import { findEndpoint } from './docker-endpoint.ts';
 import { statusOf, translateDockerError, translatePullError } from './docker-errors.ts';
 import { linesOf, unframe } from './docker-frames.ts';
+import { rootInArchives, withInnerOwners } from './docker-owners.ts';
 import {
   containerState,
   createOptions,
@@ -34,6 +35,7 @@ import {
 import { selfLabel } from './labels.ts';
 import { anyPort, findFreePort, isPortFree, processListeningOn } from './ports.ts';
 import { packTar } from './small-tar.ts';
+import type { Owners } from './tar-head.ts';
 import type {
   ContainerRuntime,
   ContainerSpec,
@@ -64,6 +66,8 @@ export function connectDocker({
   const { where, remoteHost } = endpoint;
   const docker = createClient(endpoint, limits);
   const local = remoteHost === undefined;
+  /** As {@link rootInArchives} has it. */
+  let root: Owners | undefined;
 
   /** What a failed engine call means. An aborted one can fail in many ways. */
   function translate(what: string, error: unknown, signal?: AbortSignal): AppError {
@@ -128,6 +132,16 @@ export function connectDocker({
     const state = containerState(found);
     names.set(state.id, state.name);
     return state;
+  }
+
+  async function archiveOf(id: string, path: string, signal?: AbortSignal): Promise<Readable> {
+    const stream = await docker.getContainer(id).getArchive({ path, ...abortable(signal) });
+    const silent = new AppError(
+      'copy-failed',
+      `nothing came of ${path} in ${theContainer(id)} for ${limits.silenceMs / 1000} s`,
+    );
+    endSilence(stream, limits.silenceMs, silent);
+    return stream instanceof Readable ? stream : new Readable().wrap(stream);
   }
 
   /** The running container that publishes `port`, else the process that listens on it. */
@@ -419,13 +433,9 @@ export function connectDocker({
 
     getArchive: (id, path, signal) =>
       find(`read ${path} from ${theContainer(id)}`, signal, async () => {
-        const stream = await docker.getContainer(id).getArchive({ path, ...abortable(signal) });
-        const silent = new AppError(
-          'copy-failed',
-          `nothing came of ${path} in ${theContainer(id)} for ${limits.silenceMs / 1000} s`,
-        );
-        endSilence(stream, limits.silenceMs, silent);
-        return stream instanceof Readable ? stream : new Readable().wrap(stream);
+        // Before: of one container, the engine gives out one archive at a time.
+        root ??= await rootInArchives(docker, (file) => archiveOf(id, file, signal), signal);
+        return withInnerOwners(await archiveOf(id, path, signal), root);
       }),
 
     putArchive: (id, path, tar, signal) =>

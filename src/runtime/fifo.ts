@@ -27,9 +27,9 @@ export interface FifoEnd extends FifoSide {
   take(): number;
 }
 
-/** Node has no mkfifo; coreutils and busybox do. */
+/** For anybody who may look into their folder. Node has no mkfifo; coreutils and busybox do. */
 export async function createFifos(...paths: readonly string[]): Promise<void> {
-  await run('mkfifo', ['-m', '600', ...paths]);
+  await run('mkfifo', ['-m', '666', ...paths]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, mkdtemp, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AppError, messageOf } from '../errors.ts';
@@ -73,10 +73,14 @@ async function start(
   const { answer, data, said, id } = await unlessUnavailable(signal, async () => {
     const made = await mkdtemp(join(scratchDir, 'pipe-'));
     cleanups.defer(() => rm(made, { recursive: true, force: true }));
+    // For anybody who sees them: the helper's root is another user where containers have users of their own. Nobody else
+    // does, for the scratch folder is ours alone.
+    await chmod(made, 0o711);
     await createFifos(join(made, answerFifo), join(made, dataFifo));
     // Opened now: later the name may stand for anything, a link to a file of this host perhaps.
-    const opened = await open(join(made, complaintsFile), 'wx+', 0o600);
+    const opened = await open(join(made, complaintsFile), 'wx+');
     cleanups.defer(() => opened.close());
+    await opened.chmod(0o666);
     const fifos = {
       answer: cleanups.use(openFifo(join(made, answerFifo))),
       data: cleanups.use(

@@ -205,8 +205,11 @@ export interface ContainerRuntime {
 
   /** What is at `path`, links followed. `undefined` when there is nothing. Works on stopped containers. */
   typeOf(id: string, path: string, signal?: AbortSignal): Promise<'folder' | 'file' | undefined>;
-  /** A tar stream of `path`. `undefined` when there is nothing at `path`. Works on stopped containers. */
+  /**
+   * A tar stream of `path`, with owners as containers see them. `undefined` when there is nothing at `path`. Works on
+   * stopped containers.
+   */
   getArchive(id: string, path: string, signal?: AbortSignal): Promise<Readable | undefined>;
-  /** Extracts a tar stream into the folder `path`. Works on created containers. */
+  /** Extracts a tar stream, with owners as containers see them, into the folder `path`. Works on created containers. */
   putArchive(id: string, path: string, tar: Readable, signal?: AbortSignal): Promise<void>;
 }

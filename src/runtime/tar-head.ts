@@ -61,8 +61,11 @@ export function idIn(records: readonly PaxRecord[], key: 'uid' | 'gid'): number 
   return Number.isSafeInteger(id) && id >= 0 ? id : undefined;
 }
 
+/** Numbers, as in the file system. */
+export type Owners = Required<Pick<HeaderFields, 'uid' | 'gid'>>;
+
 /** Those of an entry. Docker tells what does not fit an octal field in pax records, and has a zero there. */
-export function ownersOf(entry: TarEntry): { readonly uid: number; readonly gid: number } {
+export function ownersOf(entry: TarEntry): Owners {
   const records = recordsOf(entry);
   return {
     uid: idIn(records, 'uid') ?? readNumber(entry.header, 108, 8),

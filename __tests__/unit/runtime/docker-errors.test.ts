@@ -74,6 +74,7 @@ describe('an engine call that fails', () => {
     [503, 'This node is not a swarm manager', 'not ready for it'],
     [500, 'OCI runtime create failed: exec format error', 'another architecture'],
     [500, 'mounts denied: the path /x', 'File sharing'],
+    [500, 'Container ID 300000 cannot be mapped to a host ID', '/etc/subuid'],
     [418, "I'm a teapot", 'the log of the engine'],
   ])('because the engine answers %i %s: what to do next', (status, said, hint) => {
     expect(translate(answer(status, said))).toMatchObject({
