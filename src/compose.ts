@@ -5,8 +5,8 @@ import { systemClock } from './clock.ts';
 import type { Log } from './log.ts';
 import { createLoginFinder } from './registry-login.ts';
 import { findZstd } from './runtime/compression.ts';
-import { createScriptRunner } from './runtime/bash-script.ts';
 import { createCopyCloner } from './runtime/copy-cloner.ts';
+import { createScriptRunner } from './runtime/host-script.ts';
 import { createOverlayCloner } from './runtime/overlay-cloner.ts';
 import { createPlainArchiver } from './runtime/plain-archive.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
@@ -73,7 +73,7 @@ export async function composeTools(
       createCopyCloner(runtime, 'reflink'),
       createCopyCloner(runtime, 'copy'),
     ],
-    runScript: createScriptRunner({ scratchDir, cwd: around.cwd, env, outputFd: around.outputFd }),
+    runScript: createScriptRunner({ ...around, scratchDir }),
     log,
     clock: systemClock,
     scratchDir,

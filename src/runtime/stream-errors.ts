@@ -1,4 +1,5 @@
 import { AppError, isAbort, messageOf, systemCodeOf, systemError, toAppError } from '../errors.ts';
+import { scratchIsFull } from '../scratch.ts';
 
 /** The other side of the stream gave up in the middle. Its own error, where there is one, tells more. */
 export class BrokenOff extends Error {
@@ -12,7 +13,7 @@ export function describeStreamError(error: unknown, file: string): Error {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new AppError('copy-failed', `the disk is full while writing ${file}`, {
       cause: error,
-      hint: 'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk',
+      hint: scratchIsFull,
     });
   }
   // Node's own decompressors name their errors so; Z_BUF_ERROR is an end in the middle.

@@ -2,10 +2,6 @@ import { AppError, systemCodeOf, systemError, toAppError } from '../errors.ts';
 
 const noSpace = 'Free some space there, or remove snapshots that are no longer needed';
 
-/** For what is written beside the store. */
-export const scratchIsFull =
-  'Free some space, or point the scratch folder (TMPDIR, RUNNER_TEMP) to a larger disk';
-
 /**
  * Runs `work`, with what the system says against it as `store-unavailable`, and `cancelled` once `signal` fired.
  * `task` says what was tried, for the message; `ifFull` what to do when the disk is full.

@@ -3,9 +3,10 @@ import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
 import { AppError, systemCodeOf } from '../errors.ts';
+import { scratchIsFull } from '../scratch.ts';
 import { haveManifest, manifestLimitBytes } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
-import { orElse, scratchIsFull, translated } from './file-errors.ts';
+import { orElse, translated } from './file-errors.ts';
 import { filesOf, identityOf, isSnapshot, measure, readKey, writeKey } from './file-folder.ts';
 import { folderName, isAbridged, keyOf } from './file-key.ts';
 import { publish, publishOver } from './file-publish.ts';
