@@ -27,6 +27,8 @@ export interface Surroundings {
   readonly tempDir: string;
   /** The user's workspace: where scripts run. */
   readonly cwd: string;
+  /** What `~/` stands for in paths. */
+  readonly home?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where the user's scripts write: 1, or 2 where stdout carries JSON. */
   readonly outputFd: 1 | 2;

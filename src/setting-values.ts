@@ -1,4 +1,5 @@
 import type { Env } from './engines/engine.ts';
+import { atHome } from './paths.ts';
 import type { Compression } from './runtime/volume-copier.ts';
 import { keyProblem } from './snapshot/key.ts';
 import { provenanceNames, type ProvenanceRule } from './snapshot/acceptance.ts';
@@ -29,6 +30,14 @@ export function lines(value: string): string[] {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '');
+}
+
+/** Patterns of files of this machine, one a line. @param home what `~/` stands for */
+export function filePatterns(home: string | undefined) {
+  return (value: string): string[] =>
+    lines(value).map((line) =>
+      line.startsWith('!') ? `!${atHome(line.slice(1), home)}` : atHome(line, home),
+    );
 }
 
 export function keyText(value: string): string {

@@ -10,9 +10,9 @@ import {
   durationMs,
   environment,
   extraVolumes,
+  filePatterns,
   keyLines,
   keyText,
-  lines,
   oneOf,
   parseCompression,
   parseOptions,
@@ -174,7 +174,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   const credentials = readCredentials(reader, engine);
   const env = read('env', environment, {});
   if (engine) problems.push(...contradictions(engine, env));
-  const init = read('init', lines, []);
+  const init = read('init', filePatterns(context.home), []);
   if (engine && engine.initPath === undefined && init.length > 0) {
     problems.push(`init: images of engine ${engine.id} take no init files; use "seed"`);
   }
@@ -186,7 +186,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     seed: read('seed', text, undefined),
     init,
     check: read('check', text, undefined),
-    keyFiles: read('key-files', lines, []),
+    keyFiles: read('key-files', filePatterns(context.home), []),
     restoreKeys: read('restore-keys', keyLines, []),
     save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
     failOnMiss: read('fail-on-miss', trueOrFalse, false),

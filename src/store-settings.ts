@@ -7,6 +7,8 @@ import { artifactStoreName, parseStore, type StoreLocation } from './stores/loca
 export interface SettingsContext {
   /** Where `store` is not given. */
   readonly defaultStore: string;
+  /** What `~/` stands for in paths. */
+  readonly home?: string | undefined;
   /** Of GitHub's API. Only whether there is one matters here: a secret is no part of settings. */
   readonly token?: string | undefined;
   /** OWNER/NAME of the job's. Folders of a host may be shared: each repository then has its own in them. */
@@ -21,10 +23,16 @@ export function readStore(reader: Reader, context: SettingsContext): StoreLocati
 }
 
 function readLocation(
-  { read, problems }: Reader,
-  { defaultStore, token, repository }: SettingsContext,
+  { read, attempt, problems }: Reader,
+  { defaultStore, home, token, repository }: SettingsContext,
 ): StoreLocation {
-  const given = read('store', parseStore, parseStore(defaultStore));
+  const parse = (text: string): StoreLocation => parseStore(text, home);
+  const fallback = attempt<StoreLocation, StoreLocation>(
+    () => parse(defaultStore),
+    { kind: 'actions-cache' },
+    (problem) => `store, where none is given: ${problem}`,
+  );
+  const given = read('store', parse, fallback);
   const timeoutMs = read('store-timeout', durationMs, undefined);
   const store: StoreLocation = {
     ...(given.kind === 'file' ? ofRepository(given, repository, problems) : given),

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 
+import { atHome } from './paths.ts';
 import { readAcceptance, readCopySettings, type CopySettings } from './settings.ts';
 import { invalidSettings, readerOf } from './settings-reader.ts';
 import type { SettingsContext } from './store-settings.ts';
@@ -112,7 +113,7 @@ export function parseSaveSettings(raw: Raw, context: VolumeSettingsContext): Sav
   };
   const settings = {
     copy: readCopySettings(reader, context),
-    volumes: read('volumes', lines, []).map((each) => storageName(each, context.cwd)),
+    volumes: read('volumes', (value) => lines(value).map((each) => storageName(each, context)), []),
     container: read('container', text, undefined),
     composeProject: read('compose-project', text, undefined),
     includeBinds: read('include-binds', trueOrFalse, false),
@@ -152,8 +153,8 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
   const settings = {
     copy: readCopySettings(reader, context),
     restoreKeys: read('restore-keys', keyLines, []),
-    rename: read('rename', (value) => renames(value, context.cwd), {}),
-    volume: read('volume', (value) => storageName(value, context.cwd), undefined),
+    rename: read('rename', (value) => renames(value, context), {}),
+    volume: read('volume', (value) => storageName(value, context), undefined),
     includeBinds: read('include-binds', trueOrFalse, false),
     overwrite: read('overwrite', trueOrFalse, false),
     image: read('image', text, undefined),
@@ -173,21 +174,21 @@ export function parseRestoreSettings(raw: Raw, context: VolumeSettingsContext): 
 }
 
 /** `OLD=NEW`, one a line. The last `=` counts: paths may have more of them in front. */
-function renames(value: string, cwd: string): Record<string, string> {
+function renames(value: string, context: VolumeSettingsContext): Record<string, string> {
   const pairs = lines(value).map((line) => {
     const at = line.lastIndexOf('=');
     const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
     if (at < 1 || from === '' || to === '') throw new Error(`"${line}" is not OLD=NEW`);
-    return [from, storageName(to, cwd)] as const;
+    return [from, storageName(to, context)] as const;
   });
   const twice = pairs.find(([from], i) => pairs.findIndex(([other]) => other === from) !== i);
   if (twice) throw new Error(`"${twice[0]}" is given twice`);
   return Object.fromEntries(pairs);
 }
 
-/** A volume's name as it is; a folder, which has a slash or a dot in front, as an absolute path. */
-function storageName(value: string, cwd: string): string {
-  return /^(\/|\.{1,2}(\/|$))/.test(value) ? resolve(cwd, value) : value;
+/** A volume's name as it is; a folder, which has a slash, a dot or `~` in front, as an absolute path. */
+function storageName(value: string, { cwd, home }: VolumeSettingsContext): string {
+  return /^(\/|\.{1,2}(\/|$)|~)/.test(value) ? resolve(cwd, atHome(value, home)) : value;
 }
 
 /** Without what is not given. */

@@ -125,6 +125,24 @@ describe('settings', () => {
     }
   });
 
+  test('have the home folder for "~/" wherever a path of this machine is given', () => {
+    const context = { defaultStore: 'file:~/d', home: '/home/me' };
+    const inputs = { image: 'postgres', init: '~/a.sql', 'key-files': 'db\n~/b/**\n!~/b/c' };
+    expect(parseSettings(inputs, context)).toMatchObject({
+      store: { kind: 'file', dir: '/home/me/d' },
+      init: ['/home/me/a.sql'],
+      keyFiles: ['db', '/home/me/b/**', '!/home/me/b/c'],
+    });
+    expect(parseSettings({ ...inputs, store: 'file:~/s' }, context).store).toEqual({
+      ...{ kind: 'file', dir: '/home/me/s' },
+    });
+  });
+
+  test('name a default store that is none', () => {
+    const parse = () => parseSettings({ image: 'postgres' }, { defaultStore: 'nowhere' });
+    expect(parse).toThrow('store, where none is given: "nowhere" is not a store');
+  });
+
   test('report all problems at once', () => {
     const problems = problemsOf({
       image: 'postgres',

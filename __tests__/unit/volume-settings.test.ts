@@ -16,7 +16,7 @@ import {
 
 type Raw = Readonly<Record<string, string>>;
 
-const context = { defaultStore: 'file:/s', cwd: '/home/shop' };
+const context = { defaultStore: 'file:/s', cwd: '/home/shop', home: '/home/me' };
 const parseSave = (raw: Raw) => parseSaveSettings(raw, context);
 const parseRestore = (raw: Raw) => parseRestoreSettings(raw, context);
 
@@ -65,6 +65,22 @@ describe('the settings of save', () => {
     const volumes = 'shop_data\n  /srv/files/ \n./db\n.\n..\n../x\n.hidden\n\n';
     expect(parseSave({ volumes }).volumes).toEqual([
       ...['shop_data', '/srv/files', '/home/shop/db', '/home/shop', '/home', '/home/x', '.hidden'],
+    ]);
+  });
+
+  test('have the home folder for "~/", and nobody else\'s', () => {
+    expect(parseSave({ volumes: '~/db\n~\n./~x' }).volumes).toEqual([
+      ...['/home/me/db', '/home/me', '/home/shop/~x'],
+    ]);
+    expect(saveProblems({ container: 'db', volumes: '~root/db', store: 'file:~root/s' })).toEqual([
+      expect.stringMatching(/^store: "~root\/s": of "~" only "~\/" is understood\. .*in full/),
+      expect.stringMatching(/^volumes: "~root\/db": of "~" only "~\/" is understood/),
+    ]);
+    const homeless = { ...context, home: undefined };
+    expect(
+      problemsOf(() => parseSaveSettings({ container: 'db', volumes: '~/db' }, homeless)),
+    ).toEqual([
+      expect.stringMatching(/^volumes: "~\/db": there is no home folder here\. Set HOME/),
     ]);
   });
 
@@ -137,6 +153,8 @@ describe('the settings of restore', () => {
     expect(parseRestore({ volume: 'x1' }).volume).toBe('x1');
     expect(parseRestore({ volume: './x1/' }).volume).toBe('/home/shop/x1');
     expect(parseRestore({ volume: '/srv/../srv/x' }).volume).toBe('/srv/x');
+    expect(parseRestore({ volume: '~/x' }).volume).toBe('/home/me/x');
+    expect(renamed('a=~/x')).toEqual({ a: '/home/me/x' });
   });
 
   test('rename what the last "=" of a line parts', () => {

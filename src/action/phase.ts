@@ -4,6 +4,7 @@ import * as core from '@actions/core';
 
 import type { Surroundings } from '../compose.ts';
 import { explain, toAppError } from '../errors.ts';
+import { homeFolder } from '../paths.ts';
 import type { VolumeSettingsContext } from '../volume-settings.ts';
 import { readSecrets, readToken } from './inputs.ts';
 import { actionsLog, info } from './log.ts';
@@ -37,6 +38,7 @@ export function surroundings(): Surroundings {
     log: actionsLog,
     tempDir: env['RUNNER_TEMP'] ?? tmpdir(),
     cwd: env['GITHUB_WORKSPACE'] ?? process.cwd(),
+    home: homeFolder(),
     // A `run:` step does not get the tokens of GitHub's services, nor our inputs: neither do the user's scripts.
     env: Object.fromEntries(
       Object.entries(env).filter(
@@ -62,9 +64,9 @@ export function serviceTokens(): Readonly<Record<string, string>> {
 }
 
 /** What the inputs are read with. */
-export function settingsContext({ cwd, token }: Surroundings): VolumeSettingsContext {
+export function settingsContext({ cwd, home, token }: Surroundings): VolumeSettingsContext {
   const repository = process.env['GITHUB_REPOSITORY'];
-  return { defaultStore: 'actions-cache', token, cwd, repository };
+  return { defaultStore: 'actions-cache', token, cwd, home, repository };
 }
 
 /** Where a snapshot comes from. */

@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 
 import { AppError } from '../errors.ts';
+import { atHome } from '../paths.ts';
 import { plainFormats, type PlainFormat } from '../runtime/plain-archiver.ts';
 import type { CopySettings } from '../settings.ts';
 import type { ExportRequest } from '../usecases/export.ts';
@@ -15,12 +16,13 @@ export function importRequest(
   { argument, values }: Given,
   { key, compression }: CopySettings,
   stdin: Terminal<Readable>,
+  home: string | undefined,
 ): Omit<ImportRequest, 'provenance'> {
   if (argument === '-' && stdin.isTTY === true) {
     throw new AppError('invalid-settings', 'the standard input is a terminal, not an archive');
   }
   return {
-    from: argument === '-' ? { stream: stdin } : { file: argument },
+    from: argument === '-' ? { stream: stdin } : { file: atHome(argument, home) },
     key,
     name: values['name'],
     volumes: volumeChoices(values),
@@ -56,6 +58,7 @@ function strippedFolder(strip = 'auto'): string | undefined {
 export function exportRequest(
   { argument, values }: Given,
   stdout: Terminal<Writable>,
+  home: string | undefined,
 ): ExportRequest {
   const { volume, prefix, output, format, force } = values;
   const toStdout = output === '-';
@@ -77,7 +80,11 @@ export function exportRequest(
     prefix,
     output: toStdout
       ? { kind: 'stream', stream: stdout }
-      : { kind: 'file', file: output, replace: force === 'true' },
+      : {
+          kind: 'file',
+          file: output === undefined ? undefined : atHome(output, home),
+          replace: force === 'true',
+        },
     format: format === undefined ? undefined : formatNamed(format),
   };
 }

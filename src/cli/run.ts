@@ -159,7 +159,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   async import(given, around, signal) {
     const settings = copySettings(given, around);
     const request = {
-      ...importRequest(given, settings, process.stdin),
+      ...importRequest(given, settings, process.stdin, around.home),
       provenance: from('import'),
     };
     await using composed = await composeArchiveTools(around, settings.store);
@@ -167,7 +167,7 @@ export const runs: Readonly<Record<CommandName, Run>> = {
   },
 
   async export(given, around, signal) {
-    const request = exportRequest(given, around.resultStream);
+    const request = exportRequest(given, around.resultStream, around.home);
     await using composed = await composeArchiveTools(around, copySettings(given, around).store);
     return archiveViews.exportView(await exportVolume(composed.tools, request, signal));
   },

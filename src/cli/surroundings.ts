@@ -1,10 +1,11 @@
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Surroundings } from '../compose.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { jobScope } from '../job-scope.ts';
+import { homeFolder } from '../paths.ts';
 import type { ResultStream } from './divert.ts';
 
 export interface CliSurroundings extends Surroundings {
@@ -40,6 +41,7 @@ export function readSurroundings(
     log,
     tempDir: env['TMPDIR'] || tmpdir(),
     cwd: process.cwd(),
+    home: homeFolder(),
     // Without the secrets: the user's scripts get it.
     env,
     // stdout is for the result alone.
@@ -47,16 +49,13 @@ export function readSurroundings(
     token,
     secrets: { identity: identityFiles ?? SNAPVOL_IDENTITY, passphrase: SNAPVOL_PASSPHRASE },
     scope: env['GITHUB_RUN_ID'] ? jobScope(env) : 'cli',
-    defaultStore: defaultStore(env, homedir()),
+    defaultStore: defaultStore(env),
     resultStream,
   };
 }
 
 /** `$SNAPVOL_STORE`, else a folder where the user's data belongs. Variables that are set but empty count as not set. */
-export function defaultStore(
-  env: Readonly<Record<string, string | undefined>>,
-  home: string,
-): string {
-  const dataDir = env['XDG_DATA_HOME'] || join(home, '.local', 'share');
+export function defaultStore(env: Readonly<Record<string, string | undefined>>): string {
+  const dataDir = env['XDG_DATA_HOME'] || '~/.local/share';
   return env['SNAPVOL_STORE'] || `file:${join(dataDir, 'snapvol')}`;
 }

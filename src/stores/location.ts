@@ -1,3 +1,5 @@
+import { atHome } from '../paths.ts';
+
 /** Where snapshots are kept, as the user writes it. */
 export type StoreLocation = (
   | { readonly kind: 'actions-cache' }
@@ -35,15 +37,16 @@ const forms = 'actions-cache, artifact, artifact:run=ID, artifact:latest@BRANCH,
 /**
  * `actions-cache`, `artifact`, `artifact:run=ID`, `artifact:latest@BRANCH[/WORKFLOW]` or `file:DIR`. Throws an Error
  * that says what is allowed.
+ * @param home what `~/` stands for in DIR
  */
-export function parseStore(text: string): StoreLocation {
+export function parseStore(text: string, home?: string): StoreLocation {
   if (text === 'actions-cache') return { kind: text };
   if (text === 'artifact') return { kind: text, from: { kind: 'this-run' } };
   if (text.startsWith('artifact:')) {
     return { kind: 'artifact', from: parseSource(text, text.slice('artifact:'.length)) };
   }
   if (text.startsWith('file:') && text.length > 'file:'.length) {
-    return { kind: 'file', dir: text.slice('file:'.length) };
+    return { kind: 'file', dir: atHome(text.slice('file:'.length), home) };
   }
   throw new Error(`"${text}" is not a store: ${forms}`);
 }

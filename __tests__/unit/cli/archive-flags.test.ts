@@ -7,6 +7,7 @@ import { parseArguments, type Given } from '../../../src/cli/args.ts';
 import { parseCopySettings } from '../../../src/settings.ts';
 
 const settings = parseCopySettings({}, { defaultStore: 'file:/s' });
+const home = '/home/me';
 const stream = new PassThrough();
 const terminal = Object.assign(new PassThrough(), { isTTY: true });
 
@@ -16,8 +17,9 @@ function given(...argv: string[]): Given {
   return invocation.given;
 }
 
-const imported = (...flags: string[]) => importRequest(given('import', ...flags), settings, stream);
-const exported = (...flags: string[]) => exportRequest(given('export', ...flags), stream);
+const imported = (...flags: string[]) =>
+  importRequest(given('import', ...flags), settings, stream, home);
+const exported = (...flags: string[]) => exportRequest(given('export', ...flags), stream, home);
 
 const invalid = (message: string): unknown =>
   expect.objectContaining({ code: 'invalid-settings', message: expect.stringContaining(message) });
@@ -34,8 +36,9 @@ function refusal(work: () => unknown): unknown {
 describe('import', () => {
   test('is of a file or of the standard input', () => {
     expect(imported('b.tar')).toMatchObject({ from: { file: 'b.tar' }, name: undefined });
+    expect(imported('~/b.tar').from).toEqual({ file: '/home/me/b.tar' });
     expect(imported('-', '--name', 'x')).toMatchObject({ from: { stream }, name: 'x' });
-    const typed = refusal(() => importRequest(given('import', '-'), settings, terminal));
+    const typed = refusal(() => importRequest(given('import', '-'), settings, terminal, home));
     expect(typed).toEqual(invalid('is a terminal'));
   });
 
@@ -72,9 +75,10 @@ describe('export', () => {
     expect(exported('k', '-o', 'f', '--force')).toMatchObject({
       output: { file: 'f', replace: true },
     });
+    expect(exported('k', '--output=~/f').output).toMatchObject({ file: '/home/me/f' });
     expect(exported('k', '-o', '-')).toMatchObject({ output: { kind: 'stream', stream } });
     expect(refusal(() => exported('k', '-o', '-', '--json'))).toEqual(invalid('--json'));
-    const shown = refusal(() => exportRequest(given('export', 'k', '--output=-'), terminal));
+    const shown = refusal(() => exportRequest(given('export', 'k', '--output=-'), terminal, home));
     expect(shown).toEqual(invalid('is a terminal'));
   });
 

@@ -64,11 +64,10 @@ describe('other views', () => {
 
 describe('the default store', () => {
   test('is $SNAPVOL_STORE, else a folder under the data folder of the user', () => {
-    const home = '/home/me';
-    expect(defaultStore({ SNAPVOL_STORE: 'file:/s', XDG_DATA_HOME: '/x' }, home)).toBe('file:/s');
-    expect(defaultStore({ XDG_DATA_HOME: '/x' }, home)).toBe('file:/x/snapvol');
-    expect(defaultStore({ SNAPVOL_STORE: '', XDG_DATA_HOME: '' }, home)).toBe(
-      'file:/home/me/.local/share/snapvol',
+    expect(defaultStore({ SNAPVOL_STORE: 'file:/s', XDG_DATA_HOME: '/x' })).toBe('file:/s');
+    expect(defaultStore({ XDG_DATA_HOME: '/x' })).toBe('file:/x/snapvol');
+    expect(defaultStore({ SNAPVOL_STORE: '', XDG_DATA_HOME: '' })).toBe(
+      'file:~/.local/share/snapvol',
     );
   });
 });

@@ -195,12 +195,20 @@ describe('the keys', () => {
     const texts = { encryptTo: [], identity: 'key.txt', passphrase: ' secret\n' };
     await readKeys(texts, { cwd: scratch.path, log });
     expect(masked).toEqual([identity, 'secret']);
+    masked.length = 0;
+    const atHome = { encryptTo: [], identity: '~/key.txt' };
+    await readKeys(atHome, { cwd: '/', home: scratch.path, log });
+    expect(masked).toEqual([identity]);
   });
 
   test('are refused before anything is done, without a secret in the message', async () => {
     const mistyped = `X${identity}`;
     await writeFile(join(scratch.path, 'no-key'), `${mistyped}\n`);
-    for (const text of [mistyped, `${identity}\n${mistyped}`, 'no-key', '.', `${identity}X`]) {
+    for (const text of [
+      mistyped,
+      `${identity}\n${mistyped}`,
+      ...['no-key', '.', `${identity}X`, `~${identity}`],
+    ]) {
       const refused: unknown = await keysOf({ identity: text }).catch((error: unknown) => error);
       expect(refused).toMatchObject({ code: 'invalid-settings' });
       expect(String(refused)).toMatch(/identity: /);
