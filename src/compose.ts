@@ -141,14 +141,14 @@ export async function composeStore(
 /** One row a store. */
 async function openStore(
   location: StoreLocation,
-  { log, cwd, env, token }: Surroundings,
+  { log, env, token }: Surroundings,
 ): Promise<SnapshotStore> {
   switch (location.kind) {
     case 'file':
       return createFileStore(location.dir);
     case 'actions-cache': {
       const { createActionsCacheStore } = await import('./stores/actions-cache.ts');
-      return createActionsCacheStore({ workspaceDir: cwd });
+      return createActionsCacheStore(log);
     }
     case 'artifact': {
       const { createArtifactStore } = await import('./stores/artifact.ts');

@@ -1,6 +1,5 @@
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import * as client from '@actions/cache';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -36,7 +35,7 @@ describe.each([
   const enter = async (): Promise<void> => {
     service.reset();
     job = await enterJob(service.env);
-    store = createActionsCacheStore({ workspaceDir: job.workspaceDir });
+    store = createActionsCacheStore();
   };
 
   if (azureDownloads) {
@@ -371,14 +370,29 @@ describe.each([
       expect(await readdir(job.workspaceDir)).toEqual([]);
     });
 
-    test('refuses to work where the client would look into another folder', async () => {
-      process.chdir(tmpdir());
-      const refused = { ...unavailable(/works in .*workspace-/), hint: /GITHUB_WORKSPACE/ };
-      const expected = { ...refused, hint: expect.stringMatching(refused.hint) };
-      await expect(find('key')).rejects.toMatchObject(expected);
-      await expect(load('key')).rejects.toMatchObject(expected);
-      await expect(save('key')).rejects.toMatchObject(expected);
-      expect(service.faults.requests).toEqual([]);
+    test.each([
+      [
+        'the workspace is a symbolic link',
+        async () => {
+          const link = join(scratch.path, 'link');
+          await symlink(job.workspaceDir, link);
+          return link;
+        },
+      ],
+      ['it works below the workspace', () => dirname(job.workspaceDir)],
+    ])('saves and loads where %s, and an entry is the same for all', async (_, workspace) => {
+      const given = await workspace();
+      job.set('GITHUB_WORKSPACE', given);
+      expect(await save('there')).toBe('saved');
+      expect(await load('there')).toBe(true);
+      expect(await contentsOf(target)).toEqual(await contentsOf(bundle));
+      expect(process.env['GITHUB_WORKSPACE']).toBe(given);
+      expect(await readdir(job.workspaceDir)).toEqual([]);
+
+      job.set('GITHUB_WORKSPACE', job.workspaceDir);
+      target = await scratch.folder('elsewhere');
+      expect(await load('there')).toBe(true);
+      expect(await contentsOf(target)).toEqual(await contentsOf(bundle));
     });
 
     test('says what is missing outside of an action', async () => {

@@ -34,7 +34,7 @@ afterAll(async () => {
 describe.each([
   {
     kind: 'actions-cache',
-    open: (job: Job) => createActionsCacheStore({ workspaceDir: job.workspaceDir }),
+    open: () => createActionsCacheStore(),
     lookUp: 'GetCacheEntryDownloadURL',
     reserve: 'CreateCacheEntry',
     /** How often the client itself asks when it is answered 503, and 429. */
@@ -60,7 +60,7 @@ describe.each([
     service.reset();
     job = await enterJob(service.env);
     log = createRecordingLog();
-    inner = open(job);
+    inner = open();
     store = createRetryingStore(inner, { timeoutMs: 600_000, clock: hastyClock, log });
     scratch = await createScratch();
     bundle = await scratch.folder('bundle');

@@ -15,23 +15,17 @@ import {
   throwIfCancelled,
 } from './client-call.ts';
 import type { Exchange, Outcome } from './client-call.ts';
-import { withFlatTar } from './flat-tar.ts';
+import { withFlatTar, withVariables } from './flat-tar.ts';
 import type { Found, Lookup, SnapshotStore } from './store.ts';
 
 /**
- * Under the workspace. The service's "version" of an entry is a hash of the very text of these paths: with another
+ * Under the current folder. The service's "version" of an entry is a hash of the very text of these paths: with another
  * one, no entry of before would be found.
  */
 const FOLDER = '.snapvol-cache';
 const PATHS = [`${FOLDER}/*`];
 
 const SERVICE = "GitHub's cache service";
-
-export interface ActionsCacheOptions {
-  /** GITHUB_WORKSPACE, where the client packs and unpacks. */
-  readonly workspaceDir: string;
-  readonly log?: Log | undefined;
-}
 
 type Client = typeof Cache;
 
@@ -45,15 +39,15 @@ type Run = <T>(call: (cache: Client) => Promise<T>) => Promise<Outcome<T>>;
  * words go to standard output. So the reasons told here come from the statuses of the requests that it made. What a
  * status cannot tell (a refusal in an answer of status 200) is said as such, and points to the client's own lines.
  */
-export function createActionsCacheStore(options: ActionsCacheOptions): SnapshotStore {
-  const { log } = options;
-  const workspaceDir = resolve(options.workspaceDir);
-  const folder = join(workspaceDir, FOLDER);
+export function createActionsCacheStore(log?: Log): SnapshotStore {
+  // The client looks for files in the current folder, but packs and unpacks in GITHUB_WORKSPACE, by the paths from there.
+  // So both have to be one folder, under one name: the workspace may be a symbolic link, or another folder.
+  const workspace = { GITHUB_WORKSPACE: process.cwd() };
+  const folder = join(workspace.GITHUB_WORKSPACE, FOLDER);
   /** There is one folder, so one save or load at a time. */
   let turn: Promise<unknown> = Promise.resolve();
 
   async function client(): Promise<Client> {
-    requireWorkspace(workspaceDir);
     const cache = await import('@actions/cache');
     if (cache.isFeatureAvailable()) return cache;
     throw new AppError('store-unavailable', `${SERVICE} cannot be reached from here`, {
@@ -99,7 +93,7 @@ export function createActionsCacheStore(options: ActionsCacheOptions): SnapshotS
     try {
       await rm(folder, { recursive: true, force: true }); // a killed run may have left one
       return await work((call) => {
-        const running = callClient(() => call(cache), signal);
+        const running = callClient(() => withVariables(workspace, () => call(cache)), signal);
         ended = running.ended;
         return running.outcome;
       });
@@ -217,14 +211,4 @@ function unavailable(
     hint: "The cache client's own lines above may say more",
     ...(reasons.known === undefined && { retryAfterMs: retryAfterMs(exchanges) }),
   });
-}
-
-/** The client resolves paths against the current folder, but packs and unpacks in the workspace. */
-function requireWorkspace(workspaceDir: string): void {
-  if (process.cwd() === workspaceDir) return;
-  throw new AppError(
-    'store-unavailable',
-    `the cache client works in ${workspaceDir} only, and the current folder is ${process.cwd()}`,
-    { hint: 'Run it in GITHUB_WORKSPACE, given as its real path without symbolic links' },
-  );
 }
