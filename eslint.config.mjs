@@ -21,7 +21,7 @@ const snapshot = ['snapshot/.+'];
 /** What folders show to others: interfaces, and what is written against nothing else. */
 const interfaces = [
   'engines/engine.ts',
-  'runtime/(runtime|volume-copier|volume-cloner|plain-archiver|fresh|health|idle-container|labels|script|small-tar|staging).ts',
+  'runtime/(runtime|volume-copier|volume-cloner|plain-archiver|fresh|health|host-folder|idle-container|labels|script|small-tar|staging).ts',
   'stores/(store|location).ts',
 ];
 const edge = [

@@ -67,8 +67,9 @@ export async function composeTools(
       scratchDir,
       zstd,
       method: copy,
-      // A FIFO is shared through the file system: not with an engine elsewhere, nor in Docker Desktop's machine.
-      sharesFileSystem: info.local && platform() === 'linux',
+      // A FIFO is shared through the file system: not with an engine elsewhere, nor in Docker Desktop's machine. An engine
+      // that does not see the scratch folder refuses to mount it, and the copier takes the other way.
+      sharesFileSystem: info.mayShareFolders && platform() === 'linux',
     }),
     cloners: [
       createOverlayCloner(runtime),

@@ -27,22 +27,22 @@ export async function createScratch(tempDir: string): Promise<string> {
   return inScratch(tempDir, () => mkdtemp(prefix));
 }
 
-/** Runs `work`, which writes below `dir`. @throws `invalid-settings` for what the system says against that */
+/** Runs `work`, which writes below `dir`. @throws `system-error` when its disk is full, else `invalid-settings` */
 export async function inScratch<T>(dir: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const code = systemCodeOf(error);
     if (code === undefined) throw error;
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT';
     throw new AppError(
-      'invalid-settings',
+      isFull ? 'system-error' : 'invalid-settings',
       `cannot write to ${dir}, the folder for scratch files: ${messageOf(error)}`,
       {
         cause: error,
-        hint:
-          code === 'ENOSPC' || code === 'EDQUOT'
-            ? scratchIsFull
-            : 'Point TMPDIR (for the action, RUNNER_TEMP) to a folder that is there and that you may write to',
+        hint: isFull
+          ? scratchIsFull
+          : 'Point TMPDIR (for the action, RUNNER_TEMP) to a folder that is there and that you may write to',
       },
     );
   }

@@ -120,7 +120,7 @@ describe('an engine that cannot be reached', () => {
     'GET /containers/x/json within 0.3 s': (runtime) => runtime.inspectContainer('x', signal),
     'GET /containers/json within 0.3 s': (runtime) => runtime.listContainers({}),
     'GET /images/x:latest/json within 0.3 s': (runtime) => runtime.ensureImage('x', signal),
-    'HEAD /containers/x/archive within 0.3 s': (runtime) => runtime.typeOf('x', '/y'),
+    'HEAD /containers/x/archive within 0.3 s': (runtime) => runtime.stat('x', '/y'),
     'GET /containers/x/archive within 0.3 s': (runtime) => runtime.getArchive('x', '/y'),
     'POST /containers/create within 0.4 s': (runtime) =>
       runtime.createContainer({ name: 'x', image: 'x', labels: {}, mounts: [] }),

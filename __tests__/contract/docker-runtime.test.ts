@@ -70,7 +70,7 @@ test('the engine says who it is', async () => {
     apiVersion: expect.stringMatching(/^1\.\d+$/),
     architecture: expect.stringMatching(/^(amd64|arm64)$/),
     host: '127.0.0.1',
-    local: true,
+    mayShareFolders: true,
   });
 });
 
@@ -432,7 +432,7 @@ describe('a port', () => {
       pipeline(socket, engine, socket).catch(() => socket.destroy());
     });
     const remote = connectEngine({ DOCKER_HOST: `tcp://127.0.0.1:${relay.port}` });
-    expect(await remote.info()).toMatchObject({ local: false });
+    expect(await remote.info()).toMatchObject({ mayShareFolders: false });
 
     const container = await remote.createContainer(spec(publishing(0)));
     await remote.startContainer(container);

@@ -107,7 +107,7 @@ describe('overlay', () => {
     const unread = createOverlayCloner({
       ...runtime,
       getArchive: () => Promise.reject(new Error('read')),
-      typeOf: () => Promise.reject(new Error('looked for')),
+      stat: () => Promise.reject(new Error('looked for')),
     });
     const target = targetOf(labels && { labels });
     await unread.create(target, signal);

@@ -10,7 +10,8 @@ import { exitCodes } from '../../src/cli/exit-codes.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { thisProcess } from '../../src/process-identity.ts';
 import { makerLabel, purposeLabels, workLabel } from '../../src/runtime/labels.ts';
-import { runCli } from '../support/cli.ts';
+import { rootCommand } from '../support/as-root.ts';
+import { runCli, type CliResult } from '../support/cli.ts';
 import { docker, removeMadeWith } from '../support/docker-cli.ts';
 import { testImage } from '../support/images.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
@@ -105,13 +106,48 @@ async function saved(...args: string[]): Promise<string> {
 
 /** The message and hint of a command that must fail with this code. */
 async function refused(code: ErrorCode, ...args: string[]): Promise<string> {
-  const { exitCode, stdout } = await snapvol(...args, '--json');
+  return refusal(code, await snapvol(...args, '--json'));
+}
+
+function refusal(code: ErrorCode, { exitCode, stdout }: CliResult): string {
   // A cast: the next line looks at it.
   const { error } = JSON.parse(stdout) as {
     error: { code: string; message: string; hint: string };
   };
   expect([exitCode, error]).toMatchObject([exitCodes[code], { code }]);
   return `${error.message}. ${error.hint}`;
+}
+
+/**
+ * Runs a command where `folder` is another one than the engine has at this path, as in the container of a job: `alike` is
+ * an exact copy. Fails if the command has left anything in it.
+ */
+function besideEngine(
+  folder: string,
+  kind: 'other' | 'alike',
+  env: Readonly<Record<string, string>>,
+): readonly [string, string[]] {
+  const script = `mount -t tmpfs none /mnt
+    if [ "$2" = alike ]; then cp -a "$1/." /mnt; else touch /mnt/other; fi
+    mount --move /mnt "$1"
+    folder=$1; shift 2
+    before=$(find "$folder"); status=0
+    "$@" || status=$?
+    [ "$before" = "$(find "$folder")" ] || { find "$folder" >&2; exit 99; }
+    exit "$status"`;
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const inside = ['unshare', '--mount', 'sh', '-euc', script, 'sh', folder, kind];
+  return rootCommand('env', ...variables, ...inside);
+}
+
+/** Of restores that are not done. */
+async function notesOf(folder: string): Promise<string[]> {
+  const [[label, value] = []] = Object.entries(purposeLabels('restoring'));
+  const notes = await linesOf(
+    ...['volume', 'ls', '--filter', `label=${label ?? ''}=${value ?? ''}`],
+    ...['--format', `{{.Label "${workLabel}"}}`],
+  );
+  return notes.filter((note) => note.includes(folder));
 }
 
 async function damage(key: string, archive: string): Promise<void> {
@@ -190,6 +226,35 @@ describe('a folder of the host', () => {
     await refused('copy-failed', ...restoreOf(key), '--rename', `${folder}=${file}/x`);
     await refused('volume-missing', 'save', '--volumes', `${folder}/nowhere`);
     await refused('invalid-settings', 'save', '--volumes', file);
+  });
+
+  test('that the engine does not see is refused, however much it is like the one that the engine sees', async () => {
+    const folder = await newFolder();
+    await furnish(folder, 'new');
+    const content = await look(folder);
+    const key = await saved('--volumes', folder);
+    const unseen = async (kind: 'other' | 'alike', ...args: string[]): Promise<string> => {
+      const env = { SNAPVOL_STORE: `file:${storeDir}`, TMPDIR: scratch.path };
+      const within = besideEngine(folder, kind, env);
+      return refusal('invalid-settings', await runCli([...args, '--json'], { within }));
+    };
+    const restore = [...restoreOf(key), '--overwrite', '--rename'];
+    const refusals = [
+      await unseen('other', 'save', '--volumes', folder, '--key', newName('key')),
+      await unseen('other', ...restore, `${folder}=${folder}`),
+      await unseen('other', ...restore, `${folder}=${folder}/not/there`),
+      // As old as the other one, and so is all that is in it: what the restore makes there tells.
+      await unseen('alike', ...restore, `${folder}=${folder}`),
+    ];
+    for (const told of refusals) expect(told).toContain(`does not see the folder ${folder}`);
+    expect(await look(folder)).toBe(content);
+    expect(await notesOf(folder)).toEqual([]);
+    // The engine has no such folder, and what was made of it here goes again.
+    const within = besideEngine(folder, 'alike', { SNAPVOL_STORE: `file:${storeDir}` });
+    const made = [...restore, `${folder}=${folder}/not/there`, '--json'];
+    expect(refusal('volume-missing', await runCli(made, { within }))).toContain(folder);
+    expect(await look(folder)).toBe(content);
+    expect(await notesOf(folder)).toEqual([]);
   });
 
   test('inside another one that is saved is saved once', async () => {

@@ -26,6 +26,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs the rest of its arguments, and its own first ones. */
+  readonly within?: readonly [string, string[]];
   /** Sends the signal at the first line of stderr that matches, or so many milliseconds after the start. */
   readonly interrupt?: { readonly signal: NodeJS.Signals; readonly when: RegExp | number };
 }
@@ -52,10 +54,14 @@ export function useNames(prefix: string): () => string {
  */
 export async function runCli(
   args: readonly string[],
-  { cwd, env, interrupt }: CliOptions = {},
+  { cwd, env, within, interrupt }: CliOptions = {},
 ): Promise<CliResult> {
   const always = args[0] === 'start' && !args.includes('--save') ? ['--save', 'true'] : [];
-  const child = spawn(process.execPath, [...program, ...args, ...always], {
+  const command = [...program, ...args, ...always];
+  const [run, words] = within
+    ? [within[0], [...within[1], process.execPath, ...command]]
+    : [process.execPath, command];
+  const child = spawn(run, words, {
     ...(cwd !== undefined && { cwd }),
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

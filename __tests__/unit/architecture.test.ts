@@ -61,6 +61,7 @@ const interfaceFiles = [
   'runtime/runtime.ts',
   'runtime/fresh.ts',
   'runtime/health.ts',
+  'runtime/host-folder.ts',
   'runtime/idle-container.ts',
   'runtime/labels.ts',
   'runtime/plain-archiver.ts',

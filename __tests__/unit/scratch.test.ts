@@ -45,7 +45,7 @@ test('a full disk of scratch files is told as one, and other errors stay what th
   const failing = (error: Error) => inScratch(folder, () => Promise.reject(error));
   const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
   await expect(failing(full)).rejects.toMatchObject({
-    code: 'invalid-settings',
+    code: 'system-error',
     hint: expect.stringContaining('larger disk'),
   });
   const other = new Error('a fault of ours');

@@ -7,6 +7,7 @@ import type {
   ImageFacts,
   Labels,
   Mount,
+  PathStat,
   PublishedPorts,
   VolumeInfo,
 } from './runtime.ts';
@@ -30,12 +31,22 @@ export function volumeInfo(info: Docker.VolumeInspectInfo): VolumeInfo {
 }
 
 /** From the header of an answer: https://docs.docker.com/reference/api/engine/version/v1.41/#operation/ContainerArchiveInfo */
-export function typeInHeader(answer: unknown): 'folder' | 'file' {
+export function statInHeader(answer: unknown): PathStat {
   const { headers } = answer as { headers: Readonly<Record<string, string>> };
   const text = Buffer.from(headers['x-docker-container-path-stat'] ?? '', 'base64').toString();
-  const { mode } = JSON.parse(text) as { mode: number };
-  // The top bit of Go's fs.FileMode, a number without a sign.
-  return mode >= 2 ** 31 ? 'folder' : 'file';
+  const { mode, mtime } = JSON.parse(text) as { mode: number; mtime: string };
+  return {
+    // The top bit of Go's fs.FileMode, a number without a sign.
+    type: mode >= 2 ** 31 ? 'folder' : 'file',
+    modifiedNs: nanoseconds(mtime),
+  };
+}
+
+/** Of a time as Go writes it, with up to nine digits of a second: `2026-12-01T03:47:14.0921+01:00`. */
+export function nanoseconds(time: string): bigint {
+  const [, fraction = ''] = /\.(\d{1,9})(?=Z|[+-])/.exec(time) ?? [];
+  const seconds = BigInt(Date.parse(time.replace(`.${fraction}`, '')) / 1000);
+  return seconds * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
 }
 
 function keysOf(value: object | null | undefined): string[] {

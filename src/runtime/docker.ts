@@ -28,7 +28,7 @@ import {
   labelInstruction,
   labelsOf,
   registryOf,
-  typeInHeader,
+  statInHeader,
   volumeInfo,
   withTag,
 } from './docker-shapes.ts';
@@ -197,7 +197,7 @@ export function connectDocker({
           apiVersion: version.ApiVersion,
           architecture: version.Arch,
           host: remoteHost ?? '127.0.0.1',
-          local,
+          mayShareFolders: local,
         };
       }),
 
@@ -319,7 +319,15 @@ export function connectDocker({
             cause: error,
             hint: 'Something has removed it meanwhile: try again',
           });
-        throw translate(`create the container ${spec.name}`, error, signal);
+        const translated = translate(`create the container ${spec.name}`, error, signal);
+        const folders = spec.mounts.filter(({ type }) => type === 'bind');
+        if (status !== 400 || folders.length === 0) throw translated;
+        const named = folders.map(({ source }) => source).join(' or ');
+        throw new AppError('volume-missing', `the engine cannot mount ${named}`, {
+          cause: error,
+          hint: 'Look whether the folder is there, on the machine of the engine',
+          details: [translated.message],
+        });
       }
     },
 
@@ -422,13 +430,13 @@ export function connectDocker({
         };
       }),
 
-    typeOf: (id, path, signal) =>
+    stat: (id, path, signal) =>
       find(`look at ${path} in ${theContainer(id)}`, signal, async () => {
         const container = docker.getContainer(id);
         // A cast: it is a response, of which nobody reads the body; its connection would stay, and this process with it.
         const answer = (await container.infoArchive({ path, ...abortable(signal) })) as Readable;
         answer.resume();
-        return typeInHeader(answer);
+        return statInHeader(answer);
       }),
 
     getArchive: (id, path, signal) =>

@@ -152,8 +152,8 @@ async function requireMounted(
   await withIdleContainer(runtime, lookingInto(target, mounts), async (id) => {
     const isMounted = async (): Promise<boolean> => {
       const look = async (): Promise<void> => {
-        const found = await runtime.typeOf(id, `/layer/${work}/work`, signal);
-        if (found !== 'folder') throw new Error('there is no such folder');
+        const found = await runtime.stat(id, `/layer/${work}/work`, signal);
+        if (found?.type !== 'folder') throw new Error('there is no such folder');
       };
       return (await refusalOf(look, signal)) === undefined;
     };

@@ -153,8 +153,10 @@ async function unlessUnavailable<T>(signal: AbortSignal, work: () => Promise<T>)
     return await work();
   } catch (error) {
     signal.throwIfAborted();
-    // A code of its own (no engine, no image) would meet the other way as well.
-    if (error instanceof AppError && error.code !== 'engine-refused') throw error;
+    // A code of its own (no engine, no image) would meet the other way as well. A folder that the engine cannot mount is
+    // that of the FIFOs, or the other way will tell.
+    if (error instanceof AppError && !/^(engine-refused|volume-missing)$/.test(error.code))
+      throw error;
     throw new PipeUnavailable(`its helper container does not start (${messageOf(error)})`, {
       cause: error,
     });

@@ -11,8 +11,11 @@ export interface EngineInfo {
   readonly architecture: string;
   /** The host name where published ports are reached: `127.0.0.1` for a local engine. */
   readonly host: string;
-  /** True when the engine shares this machine's file system, so that a bind-mounted folder is the same folder. */
-  readonly local: boolean;
+  /**
+   * False for an engine on another machine: paths of folders are those of that machine. True: it is to see those of this
+   * one, and whether it does is asked of each folder; see `requireShared`.
+   */
+  readonly mayShareFolders: boolean;
 }
 
 /** What an image says of itself (`docker image inspect`). */
@@ -129,6 +132,13 @@ export interface NamedImage {
   readonly labels: Labels;
 }
 
+/** What a path in a container stands for. */
+export interface PathStat {
+  readonly type: 'folder' | 'file';
+  /** Since 1970. */
+  readonly modifiedNs: bigint;
+}
+
 export interface ExecResult {
   readonly exitCode: number;
   /** stdout and stderr together, at most the last 64 KiB. */
@@ -170,7 +180,7 @@ export interface ContainerRuntime {
   listVolumes(labels: Labels, signal?: AbortSignal): Promise<readonly VolumeInfo[]>;
   removeVolume(name: string): Promise<void>;
 
-  /** Created, not started. Returns the id. @throws `name-taken` */
+  /** Created, not started. Returns the id. @throws `name-taken`; `volume-missing` for a folder that it has not */
   createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<string>;
   /** @throws `port-taken` when the wanted host port is in use. */
   startContainer(id: string, signal?: AbortSignal): Promise<void>;
@@ -204,7 +214,7 @@ export interface ContainerRuntime {
   ): Promise<ExecResult>;
 
   /** What is at `path`, links followed. `undefined` when there is nothing. Works on stopped containers. */
-  typeOf(id: string, path: string, signal?: AbortSignal): Promise<'folder' | 'file' | undefined>;
+  stat(id: string, path: string, signal?: AbortSignal): Promise<PathStat | undefined>;
   /**
    * A tar stream of `path`, with owners as containers see them. `undefined` when there is nothing at `path`. Works on
    * stopped containers.

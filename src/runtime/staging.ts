@@ -97,9 +97,14 @@ async function runIfStaged(
   // The engine would make a volume that is gone again.
   const { type, source } = target.storage;
   if (type === 'volume' && !(await runtime.findVolume(source))) return;
-  await withHelper(runtime, target, task, what, script, async (helper) => {
-    if (await runtime.typeOf(helper.id, `/volume/${hidden(task)}`)) await helper.run();
-  });
+  try {
+    await withHelper(runtime, target, task, what, script, async (helper) => {
+      if (await runtime.stat(helper.id, `/volume/${hidden(task)}`)) await helper.run();
+    });
+  } catch (error) {
+    // A folder that the engine has not holds nothing of ours.
+    if (!(error instanceof AppError) || error.code !== 'volume-missing') throw error;
+  }
 }
 
 interface Helper {

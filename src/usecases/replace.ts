@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
 import { isFresh } from '../runtime/fresh.ts';
+import { requireSeen, requireShared } from '../runtime/host-folder.ts';
 import {
   copyLabels,
   goldenLabel,
@@ -48,6 +49,8 @@ interface Placed {
   readonly copy: CopyTarget;
   /** What is there already. A folder of the host that is missing is made; `missing`: from where on. */
   readonly there: 'nothing' | 'content' | { readonly missing: string };
+  /** A folder of this machine. */
+  readonly isHere: boolean;
 }
 
 /**
@@ -109,12 +112,10 @@ async function place(
   signal: AbortSignal,
 ): Promise<Placed> {
   const { storage } = target;
-  const there =
-    storage.type === 'bind'
-      ? await lookAtFolder((await runtime.info()).local, storage.source)
-      : (await runtime.findVolume(storage.source, signal))
-        ? 'content'
-        : 'nothing';
+  const isHere = storage.type === 'bind' && (await runtime.info()).mayShareFolders;
+  const there = isHere
+    ? await lookAtFolder(storage.source)
+    : await askEngine(runtime, storage, signal);
   const users = containers.filter((container) => uses(container, [storage]));
   const running = users.find((container) => container.running);
   if (running) {
@@ -130,7 +131,13 @@ async function place(
   // Its own user's before one that only the snapshot names: that runs with all of the content before it.
   const helper = await images.choose([image, users[0]?.imageId], target.image);
   const labels = { ...copyLabels({}), ...taskLabels(task.id) };
-  return { target, there, copy: { storage, image: helper, labels } };
+  const copy = { storage, image: helper, labels };
+  if (isHere) {
+    // Of a folder that is missing, the one that it will be made in.
+    const source = typeof there === 'string' ? storage.source : dirname(there.missing);
+    await requireShared(runtime, { ...copy, storage: { ...storage, source } }, signal);
+  }
+  return { target, there, copy, isHere };
 }
 
 /** An overlay shows a volume that no container has mounted by its name. @throws `volume-taken` */
@@ -148,10 +155,18 @@ async function refuseGolden(
   });
 }
 
+async function askEngine(
+  runtime: ContainerRuntime,
+  { type, source }: Storage,
+  signal: AbortSignal,
+): Promise<'nothing' | 'content'> {
+  // A folder of another machine: the engine there tells, when it is mounted.
+  if (type === 'bind') return 'content';
+  return (await runtime.findVolume(source, signal)) ? 'content' : 'nothing';
+}
+
 /** @throws `invalid-settings` for a path that is no folder */
-async function lookAtFolder(local: boolean, folder: string): Promise<Placed['there']> {
-  // Of one on another machine the engine there has to say.
-  if (!local) return 'content';
+async function lookAtFolder(folder: string): Promise<Exclude<Placed['there'], 'nothing'>> {
   for (let path = folder, missing: string | undefined; ; missing = path, path = dirname(path)) {
     const stats = await stat(path).catch((error: unknown) => {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
@@ -204,7 +219,7 @@ async function requireFree(
 async function fillOne(
   tools: Tools,
   bundle: Bundle,
-  { target, copy, there }: Placed,
+  { target, copy, there, isHere }: Placed,
   task: RestoreTask,
   maxBytes: number,
   signal: AbortSignal,
@@ -220,6 +235,7 @@ async function fillOne(
       });
     }
     await prepareStaging(runtime, copy, task.id);
+    if (isHere) await requireSeen(folder, stagedFolder(task.id));
     const into = { ...copy, folder: stagedFolder(task.id) };
     return fillVolume(tools, bundle, name, into, maxBytes, signal);
   }

@@ -91,12 +91,13 @@ export async function saveVolumes(
   const startMs = clock.monotonicMs();
   await requireKeyFree(store, request, signal);
   const containers = await runtime.listContainers({}, signal);
-  const sources = await resolveSources({ runtime, log, containers, signal }, request);
+  await using images = helperImages(tools, randomUUID(), signal);
+  const sources = await resolveSources({ runtime, log, containers, images, signal }, request);
   const storages = sources.map(({ storage }) => storage);
   const writers = await describeAll(tools, request, containers, storages, signal);
   const snapshotMs = clock.monotonicMs();
   const { bundle, changedPorts } = await log.group(`Snapshot ${request.name}`, () =>
-    takeSnapshot(tools, request, { sources, containers, writers }, signal),
+    takeSnapshot(tools, request, { sources, containers, writers }, images, signal),
   );
   const snapshotSeconds = secondsSince(clock, snapshotMs);
   for (const { container, port, before, after } of changedPorts) {
@@ -157,6 +158,7 @@ async function takeSnapshot(
   tools: Tools,
   request: SaveVolumesRequest,
   scene: Scene,
+  images: HelperImages,
   signal: AbortSignal,
 ): Promise<{
   readonly bundle: Bundle<VolumesManifest>;
@@ -165,7 +167,6 @@ async function takeSnapshot(
   const { runtime, clock, scratchDir } = tools;
   const dir = join(scratchDir, 'saved');
   await mkdir(dir);
-  await using images = helperImages(tools, randomUUID(), signal);
   let createdAtMs = clock.now();
   const quiesced = await quiesceWriters(
     tools,

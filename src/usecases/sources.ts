@@ -3,10 +3,12 @@ import { stat } from 'node:fs/promises';
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { longestPrefix } from '../paths.ts';
-import { foreignLabels } from '../runtime/labels.ts';
+import { requireShared } from '../runtime/host-folder.ts';
+import { copyLabels, foreignLabels } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import type { VolumeOrigin } from '../snapshot/manifest.ts';
+import type { HelperImages } from './helper-images.ts';
 import { isClone } from './volume-clones.ts';
 
 // What a snapshot of volumes is made of: from names to volumes and folders, before anything is touched.
@@ -38,6 +40,7 @@ interface Context {
   readonly runtime: ContainerRuntime;
   readonly log: Log;
   readonly containers: readonly ContainerState[];
+  readonly images: HelperImages;
   readonly signal: AbortSignal;
 }
 
@@ -106,9 +109,13 @@ async function namedVolumes(
   return volumes;
 }
 
-async function namedFolders({ runtime }: Context, folders: readonly string[]): Promise<string[]> {
+async function namedFolders(
+  { runtime, images, signal }: Context,
+  folders: readonly string[],
+): Promise<string[]> {
   // Of those on another machine the engine there has to say.
-  if (folders.length === 0 || !(await runtime.info()).local) return folders.map(withoutSlash);
+  if (folders.length === 0 || !(await runtime.info()).mayShareFolders)
+    return folders.map(withoutSlash);
   for (const folder of folders) {
     const stats = await stat(folder).catch((cause: unknown) => {
       throw new AppError('volume-missing', `cannot use the folder ${folder}: ${messageOf(cause)}`, {
@@ -116,6 +123,8 @@ async function namedFolders({ runtime }: Context, folders: readonly string[]): P
       });
     });
     if (!stats.isDirectory()) throw new AppError('invalid-settings', `${folder} is no folder`);
+    const [storage, image] = [{ type: 'bind', source: folder } as const, await images.choose([])];
+    await requireShared(runtime, { storage, image, labels: copyLabels({}) }, signal);
   }
   return folders.map(withoutSlash);
 }
@@ -143,7 +152,7 @@ async function mountedFolders(
     for (const { source, target } of mounts.filter(({ type }) => type === 'bind')) {
       const what = `${source}, which ${name} has mounted from the host`;
       if (!wanted) log.info(`left out: ${what} ("include-binds" takes it along)`);
-      else if ((await runtime.typeOf(id, target, signal)) === 'folder') folders.push(source);
+      else if ((await runtime.stat(id, target, signal))?.type === 'folder') folders.push(source);
       else log.info(`left out: ${what}: it is no folder`);
     }
   }

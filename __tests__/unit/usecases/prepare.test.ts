@@ -37,7 +37,13 @@ async function prepareWith(
 ) {
   const scratchDir = await scratch.folder('scratch');
   const log = createRecordingLog();
-  const info = { version: '', apiVersion: '', architecture: 'amd64', host: '', local: true };
+  const info = {
+    version: '',
+    apiVersion: '',
+    architecture: 'amd64',
+    host: '',
+    mayShareFolders: true,
+  };
   const runtime: Partial<ContainerRuntime> = {
     info: () => Promise.resolve(info),
     ensureImage: (_, limit, onPull) => {
