@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { basename } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
@@ -278,6 +280,21 @@ describe('containers', () => {
       code: 'image-unavailable',
       message: 'there is no image snapvol-test/nothing',
     });
+  });
+
+  test('need the folders that they mount, which tell their type and when they were changed', async () => {
+    const mount = (source: string) => spec({ mounts: [{ type: 'bind', source, target: '/f' }] });
+    const nowhere = '/nowhere/at/all';
+    await expect(runtime.createContainer(mount(nowhere))).rejects.toMatchObject({
+      code: 'volume-missing',
+      message: `the engine cannot mount ${nowhere}`,
+    });
+    const container = await runtime.createContainer(mount(import.meta.dirname));
+    const { mtimeNs } = await stat(import.meta.filename, { bigint: true });
+    const file = `/f/${basename(import.meta.filename)}`;
+    expect(await runtime.stat(container, file)).toEqual({ type: 'file', modifiedNs: mtimeNs });
+    expect(await runtime.stat(container, '/f')).toMatchObject({ type: 'folder' });
+    expect(await runtime.stat(container, '/f/nothing')).toBeUndefined();
   });
 
   test('that are confined can do nothing but what they are given', async () => {

@@ -12,6 +12,8 @@ import type { CopyTarget } from './volume-copier.ts';
 /** How many entries are compared in each of so many folders, one in the other: those that were changed last. */
 const entriesCompared = 4;
 const foldersCompared = 3;
+/** Of a folder with more entries, others are not looked at. */
+const entriesLookedAt = 1000;
 
 /**
  * That the engine has the very folder that this machine has at this path. A socket tells nothing of it: jobs in
@@ -98,7 +100,7 @@ async function entriesOf(
 ): Promise<{ readonly path: string; readonly stats: BigIntStats }[]> {
   const names = await readdir(join(folder, inner)).catch(() => []);
   const entries = [];
-  for (const name of names) {
+  for (const name of names.slice(0, entriesLookedAt)) {
     const path = join(inner, name);
     const stats = await lookAt(folder, path);
     if (stats?.isFile() || stats?.isDirectory()) entries.push({ path, stats });
