@@ -1,7 +1,8 @@
+import { mkdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
-import { AppError } from './errors.ts';
+import { AppError, systemCodeOf } from './errors.ts';
 
 /** Of the user that runs this; `undefined` where nobody knows, as under an id without an account. */
 export function homeFolder(): string | undefined {
@@ -31,6 +32,25 @@ export function atHome(path: string, home: string | undefined): string {
     });
   }
   return join(home, path.slice(1));
+}
+
+/**
+ * Makes a folder that may be there, and those around it. Node's own way calls a read-only disk one that is not there:
+ * https://github.com/nodejs/node/issues/47098
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path).catch((again: unknown) => {
+      // Another process may have made it meanwhile.
+      if (systemCodeOf(again) !== 'EEXIST') throw again;
+    });
+  }
 }
 
 /** The longest of `folders` that is `path` or contains it. */

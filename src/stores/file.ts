@@ -1,8 +1,9 @@
-import { lstat, mkdir, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { systemClock, type Clock } from '../clock.ts';
 import { AppError, systemCodeOf } from '../errors.ts';
+import { makeFolder } from '../paths.ts';
 import { scratchIsFull } from '../scratch.ts';
 import { haveManifest, manifestLimitBytes } from '../snapshot/manifest.ts';
 import { copyDurably, linkOrCopy, syncFolder } from './file-copy.ts';
@@ -81,7 +82,7 @@ class FileStore implements FolderStore {
       const folder = join(this.#dir, name);
       await sweep(this.#dir);
       if (await isSnapshot(folder)) return 'already-there';
-      await mkdir(this.#dir, { recursive: true });
+      await makeFolder(this.#dir);
       const staging = await createStaging(this.#dir);
       try {
         await this.#fill(staging, name, key, bundleDir, signal);
@@ -98,7 +99,7 @@ class FileStore implements FolderStore {
     return translated(`replace ${key} in ${this.name}`, signal, async () => {
       const name = folderName(key);
       await sweep(this.#dir);
-      await mkdir(this.#dir, { recursive: true });
+      await makeFolder(this.#dir);
       const swap = await createSwap(this.#dir);
       try {
         await this.#fill(swap.freshDir, name, key, bundleDir, signal);

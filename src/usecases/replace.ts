@@ -1,7 +1,8 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from '../errors.ts';
+import { makeFolder } from '../paths.ts';
 import { isFresh } from '../runtime/fresh.ts';
 import { requireSeen, requireShared } from '../runtime/host-folder.ts';
 import {
@@ -230,7 +231,7 @@ async function fillOne(
   if (there !== 'nothing') {
     const { source: folder } = copy.storage;
     if (there !== 'content') {
-      await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+      await makeFolder(folder).catch((error: unknown) => {
         throw cannotUse(folder, error);
       });
     }
