@@ -20,6 +20,7 @@ import type { Bundle } from '../snapshot/bundle.ts';
 import type { Tools } from './context.ts';
 import { fillVolume } from './fill.ts';
 import type { HelperImages } from './helper-images.ts';
+import { stopCommand } from './orchestrators.ts';
 import type { RestoreTarget } from './restore-targets.ts';
 import {
   commit,
@@ -124,7 +125,7 @@ async function place(
       'volume-taken',
       `${storage.source} is in use by the container ${running.name}`,
       {
-        hint: `Stop it first: "docker stop ${running.name}"`,
+        hint: `Stop it first: "${stopCommand(running)}"`,
       },
     );
   }
