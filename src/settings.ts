@@ -32,7 +32,7 @@ import { invalidSettings, readerOf, type Reader } from './settings-reader.ts';
 import { readStore, type SettingsContext } from './store-settings.ts';
 import type { StoreLocation } from './stores/location.ts';
 
-export { credentialsIn, engineOf, unknownProgram } from './engines/index.ts';
+export { credentialsIn, engineOf, uncleanProgram, unknownProgram } from './engines/index.ts';
 export type { ExtraVolume } from './setting-values.ts';
 
 /** The inputs of the root action, which are the flags of `snapvol start`. */

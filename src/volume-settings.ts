@@ -38,6 +38,7 @@ export const saveInputNames = [
   'before-copy',
   'after-copy',
   'trim',
+  'allow-unclean',
   'compression',
   'stop-timeout',
   'wait-timeout',
@@ -84,6 +85,8 @@ export interface SaveSettings {
     readonly password?: string;
     readonly database?: string;
   };
+  /** Names of containers, or services of compose, whose exit code does not count. */
+  readonly allowUnclean: readonly string[];
   readonly failOnSaveError: boolean;
 }
 
@@ -121,6 +124,7 @@ export function parseSaveSettings(raw: Raw, context: VolumeSettingsContext): Sav
     save: read('save', oneOf(['auto', 'true', 'false']), 'auto'),
     image: read('image', text, undefined),
     login: given(login),
+    allowUnclean: read('allow-unclean', lines, []),
     failOnSaveError: read('fail-on-save-error', trueOrFalse, false),
   };
   const name = read('name', hasSources(settings) ? keyText : databaseName, undefined);
@@ -132,7 +136,11 @@ export function parseSaveSettings(raw: Raw, context: VolumeSettingsContext): Sav
     }
     if (settings.includeBinds)
       problems.push('include-binds: goes with "container" or "compose-project"');
+    if (settings.allowUnclean.length > 0)
+      problems.push('allow-unclean: goes with "volumes", "container" or "compose-project"');
   }
+  if (settings.copy.quiesce !== 'stop' && settings.allowUnclean.length > 0)
+    problems.push('allow-unclean: goes with "quiesce" stop, which alone asks for exit codes');
   if (problems.length > 0) throw invalidSettings(problems);
   return { ...settings, name };
 }
@@ -201,10 +209,11 @@ function given(values: Readonly<Record<string, string | undefined>>): SaveSettin
 /** What the use cases are asked for. Without a name of its own a snapshot is called after what it is made of. */
 export function saveRequest(settings: SaveSettings) {
   const { copy, name, volumes, container, composeProject, login } = settings;
-  const { includeBinds, overwrite, image } = settings;
+  const { includeBinds, overwrite, image, allowUnclean } = settings;
   const [volume = ''] = volumes;
   return {
     ...{ volumes, container, composeProject, login, includeBinds, overwrite, image },
+    allowUnclean,
     name: name ?? composeProject ?? container ?? (volume.replace(/^.*\//, '') || 'root'),
     settings: copy,
   };

@@ -230,7 +230,9 @@ describe('Redis', () => {
     server = { ...server, engine: { ...redis, shutdown } };
     await expect(quiesced({ stopTimeoutMs: 1000 }, state)).rejects.toMatchObject({
       code: 'unclean-shutdown',
-      message: 'no snapshot of /data: it did not shut down within 1 s ("stop-timeout")',
+      message: expect.stringMatching(
+        /^no snapshot of \/data in snapvol-quiesce-\w+: it did not shut down within 1 s \("stop-timeout"\)$/,
+      ),
     });
     expect(await docker('exec', id, 'redis-cli', 'get', 'two')).toBe('2');
   });
@@ -240,9 +242,54 @@ describe('Redis', () => {
     await docker('exec', '--detach', id, 'redis-cli', 'eval', 'while true do end', '0');
     await expect(quiesced({ stopTimeoutMs: 1000 }, state)).rejects.toMatchObject({
       code: 'container-unhealthy',
-      message: 'the database did not say how much it holds within 1 s',
+      message: expect.stringMatching(
+        /^the database in snapvol-quiesce-\w+ did not say how much it holds within 1 s$/,
+      ),
     });
   });
+});
+
+test('a container is not started beside one that writes to its volume since it was stopped', async () => {
+  const name = `snapvol-quiesce-${randomBytes(4).toString('hex')}`;
+  const program = `trap 'exit 0' TERM; touch /elsewhere/file; sleep 1000 & wait`;
+  const writer = (...args: readonly string[]): Promise<string> =>
+    docker(
+      ...['run', '--detach', '--volume', `${name}:/elsewhere`, '--entrypoint', 'sh', ...args],
+      ...[testImage('redis:7'), '-c', program],
+    );
+  id = await writer('--name', name);
+  const { runtime, clock } = composed.tools;
+  const trapped = ['test', '-e', '/elsewhere/file'];
+  while ((await runtime.exec(id, trapped, {})).exitCode !== 0) await clock.sleep(50, signal);
+  const newcomer = `${name}-new`;
+  const store = createFileStore(await scratch.folder('store'));
+  const scratchDir = await scratch.folder('scratch'); // each save makes its folder there
+  const copier: Tools['copier'] = {
+    ...composed.tools.copier,
+    async save(target, archiveFile, compression) {
+      const saved = await composed.tools.copier.save(target, archiveFile, compression, signal);
+      await writer('--name', newcomer);
+      return saved;
+    },
+  };
+  const settings = parseSaveSettings({ volumes: name }, { defaultStore: 'artifact', cwd: '/' });
+  const request = { ...saveRequest(settings), key: 'k', provenance: {} };
+  try {
+    await expect(
+      saveVolumes({ ...composed.tools, copier, store, scratchDir }, request, signal),
+    ).rejects.toMatchObject({
+      code: 'container-unhealthy',
+      message: `the container ${name} is left stopped: ${newcomer} was started meanwhile, and may write to ${name} as well`,
+    });
+    expect(messages).toContainEqual(
+      expect.stringContaining(`warning: no snapshot: ${newcomer} was started meanwhile`),
+    );
+    expect(await state()).toBe('false false');
+    expect(await docker('inspect', '--format', running, newcomer)).toBe('true false');
+  } finally {
+    await docker('rm', '--force', newcomer, name);
+    await docker('volume', 'rm', name, `snapvol-suspended-${id.slice(0, 12)}`);
+  }
 });
 
 test('a container that writes to a volume while it is copied is noticed, though it has ended again', async () => {

@@ -217,7 +217,18 @@ describe('a stack of three containers', () => {
     const killed = await save('--compose-project', project, '--key', 'c', '--stop-timeout', '1');
     expect(killed).toMatchObject({
       exitCode: 12,
-      stderr: expect.stringContaining('exit code 137'),
+      stderr: expect.stringMatching(
+        `the container ${client} ended with exit code 137 [^]*init: true`,
+      ),
+    });
+    expect(await runningOf(stack.containers)).toHaveLength(3);
+    const allowed = ['--allow-unclean', client, '--stop-timeout', '1'];
+    const unclean = await save('--container', cache, '--key', 'u', ...allowed);
+    expect(unclean).toMatchObject({ exitCode: 0 });
+    const { writers } = await readVolumesManifest(store, 'u');
+    expect(writers.find(({ container }) => container === client)?.consistency).toEqual({
+      ...{ method: 'stop', exitCode: 137 },
+      mark: 'none: any exit code was allowed ("allow-unclean")',
     });
     expect(await runningOf(stack.containers)).toHaveLength(3);
 
@@ -252,16 +263,25 @@ describe('a stack of three containers', () => {
       stderr: expect.stringContaining('has ended already'),
     });
     const keys = (await runCli(['list', '--store', `file:${store}`, '--json'])).stdout;
-    expect([...keys.matchAll(/"key": "(.)"/g)].map(([, key]) => key).sort()).toEqual(['e', 'f']);
+    expect([...keys.matchAll(/"key": "(.)"/g)].map(([, key]) => key).sort()).toEqual([
+      'e',
+      'f',
+      'u',
+    ]);
     await docker('start', client).catch(() => undefined);
   });
 });
 
 test('what cannot be saved is told before anything is stopped', async () => {
   const name = `refused-${process.pid}`;
+  const task = `${name}-task`;
+  const swarm = ['task.id=1', 'service.name=shop_db'].map((each) => `com.docker.swarm.${each}`);
+  const labels = swarm.flatMap((each) => ['--label', each]);
   await docker('run', '--detach', '--rm', '--name', name, '--volume', '/data', redis);
+  await docker('run', '--detach', ...labels, '--name', task, '--volume', '/data', redis);
+  const startedOf = () => docker('inspect', '--format', '{{.State.StartedAt}}', name, task);
   try {
-    const startedAt = await docker('inspect', '--format', '{{.State.StartedAt}}', name);
+    const startedAt = await startedOf();
     const store = `file:${await scratch.folder('store')}`;
     const rows: [readonly string[], number, string][] = [
       [['--container', name, '--key', 'k'], 2, '--rm'],
@@ -271,14 +291,18 @@ test('what cannot be saved is told before anything is stopped', async () => {
       [['--key', 'k'], 2, 'nothing to save'],
       [['shop', '--include-binds', '--key', 'k'], 2, 'include-binds'],
       [['--container', name, '--key', 'a,b'], 2, 'comma'],
+      [['--container', task, '--key', 'k'], 2, '"docker service scale shop_db=0"'],
+      [['--container', task, '--key', 'k', '--quiesce', 'pause'], 2, 'belongs to Docker Swarm'],
+      [['--container', name, '--key', 'k', '--allow-unclean', 'x'], 2, 'compose named x'],
+      [['--container', name, '--key', 'k', '--allow-unclean', name], 2, 'is a database (redis)'],
     ];
     for (const [args, exitCode, message] of rows) {
       const result = await runCli(['save', '--store', store, ...args]);
       expect(result).toMatchObject({ exitCode, stderr: expect.stringContaining(message) });
     }
-    expect(await docker('inspect', '--format', '{{.State.StartedAt}}', name)).toBe(startedAt);
+    expect(await startedOf()).toBe(startedAt);
   } finally {
-    await docker('rm', '--force', '--volumes', name);
+    await docker('rm', '--force', '--volumes', name, task);
   }
 });
 

@@ -31,7 +31,9 @@ test('a wall clock that somebody sets changes no deadline and no duration', asyn
   expect(secondsSince(clock, startMs)).toBe(30);
 
   const before = { ...state, health: 'healthy' } as const;
-  const again = startAgain({ runtime, clock, log: silentLog }, before, undefined, timeoutMs);
+  const company = { storages: [], others: [] };
+  const tools = { runtime, clock, log: silentLog };
+  const again = startAgain(tools, before, company, undefined, timeoutMs);
   await expect(clock.run(again)).rejects.toMatchObject({
     code: 'container-unhealthy',
     message: 'the container db was started again and is not healthy after 30 s',

@@ -57,7 +57,11 @@ describe('the settings of save', () => {
         composeProject: undefined,
       },
       ...{ includeBinds: false, overwrite: false, save: 'auto', image: undefined, login: {} },
-      ...{ failOnSaveError: false, copy: { copy: 'auto', key: undefined, quiesce: 'stop' } },
+      ...{
+        failOnSaveError: false,
+        allowUnclean: [],
+        copy: { copy: 'auto', key: undefined, quiesce: 'stop' },
+      },
     });
   });
 
@@ -111,6 +115,12 @@ describe('the settings of save', () => {
     ]);
     expect(saveProblems({ name: 'shop', 'include-binds': 'true' })).toEqual([
       'include-binds: goes with "container" or "compose-project"',
+    ]);
+    expect(saveProblems({ name: 'shop', 'allow-unclean': 'worker' })).toEqual([
+      'allow-unclean: goes with "volumes", "container" or "compose-project"',
+    ]);
+    expect(saveProblems({ container: 'x', quiesce: 'pause', 'allow-unclean': 'worker' })).toEqual([
+      'allow-unclean: goes with "quiesce" stop, which alone asks for exit codes',
     ]);
     expect(saveProblems({ name: 'A Shop' })).toEqual([
       'name: "A Shop" must be 1 to 40 of a-z, 0-9, ".", "_", "-", and begin with a letter or digit',

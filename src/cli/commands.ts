@@ -123,6 +123,12 @@ export const commands: readonly Command[] = [
         about: "login, where a container's environment does not tell it",
       })),
       ...flags(...storeFlags, 'encrypt-to', 'quiesce', 'before-copy', 'after-copy', 'trim'),
+      {
+        name: 'allow-unclean',
+        value: 'NAME',
+        repeatable: true,
+        about: 'a container, or service of compose, whose exit code does not count',
+      },
       ...flags('compression', 'stop-timeout', 'wait-timeout', 'copy'),
     ],
     example: 'snapvol save --compose-project shop --key shop-stack',

@@ -96,6 +96,8 @@ export interface Engine {
   readonly shutdown?: (credentials: Credentials) => InnerCommand;
   /** With which a server ends that has shut down by itself. */
   readonly cleanExitCodes: readonly number[];
+  /** What to do about one that has ended with another code; without it: a larger `stop-timeout` where it was killed. */
+  readonly uncleanHint?: (exitCode: number, container: string) => string;
   /** Makes the server hand to its files all that it has committed: with `relaxedArgs` it may keep the last of it. */
   readonly flush?: (credentials: Credentials) => InnerCommand;
   /** Prints where data lies outside of the data folder: paths, one a line; relative ones do not count. */

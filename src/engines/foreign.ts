@@ -15,8 +15,25 @@ export function unknownProgram(stopSignal: string): Engine {
   return {
     ...genericEngine(known),
     cleanExitCodes: number === undefined ? [0] : [0, 128 + number],
+    uncleanHint: (exitCode, container) =>
+      `${exitCode === killed ? noHandler : itsLog}. ` +
+      `If it keeps nothing of worth in the volumes, name ${container} in "allow-unclean"`,
   };
 }
+
+const killed = 137;
+const noHandler =
+  'Its first process may have no handler for the stop signal: start it with "init: true" (docker run --init), ' +
+  'an entrypoint in exec form, or a "stop_signal" that it knows. One that needs longer needs a larger "stop-timeout"';
+const itsLog = 'It has ended with an error when it was told to stop: look at its log';
+
+/** One that keeps nothing of worth in the volumes, as the user says: however it ends is right. */
+export const uncleanProgram: Engine = {
+  ...unknownProgram(''),
+  cleanExitCodes: Array.from({ length: 256 }, (_, exitCode) => exitCode),
+  dataState: () =>
+    Promise.resolve({ version: null, mark: 'none: any exit code was allowed ("allow-unclean")' }),
+};
 
 function signalNumber(signal: string): number | undefined {
   if (/^\d+$/.test(signal)) return Number(signal);

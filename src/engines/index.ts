@@ -7,7 +7,7 @@ import { postgres } from './postgres.ts';
 import { presets } from './presets.ts';
 import { redis, valkey } from './redis.ts';
 
-export { credentialsIn, unknownProgram } from './foreign.ts';
+export { credentialsIn, uncleanProgram, unknownProgram } from './foreign.ts';
 
 /** One row an engine. */
 const engines: readonly Engine[] = [postgres, mysql, mariadb, mongodb, redis, valkey];

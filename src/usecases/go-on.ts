@@ -2,6 +2,7 @@ import { AppError, toAppError } from '../errors.ts';
 import { logTailLines, waitUntilReady, type Readiness } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState, PublishedPorts } from '../runtime/runtime.ts';
 import type { Tools } from './context.ts';
+import { refuseBesideNew, type Company } from './writers.ts';
 
 const pauseMs = 100;
 
@@ -16,14 +17,16 @@ export interface ChangedPort {
 }
 
 /**
- * Starts a container again that was stopped, the same one, and waits until it is as well as it was. Not to be cancelled:
- * nobody else would start it.
+ * Lets a container go on that was stopped or paused, the same one, and waits until it is as well as it was. Not to be
+ * cancelled: nobody else would start it.
+ * @param company who may run beside it; beside others it is not started
  * @param readiness asked inside of it; without it its health check has to do, where it was healthy before
- * @throws `container-unhealthy` when it does not come back
+ * @throws `container-unhealthy` when it does not come back, or must not: it is then left as it is
  */
 export async function startAgain(
   tools: Pick<Tools, 'runtime' | 'clock' | 'log'>,
   before: ContainerState,
+  company: Company,
   readiness: Readiness | undefined,
   waitTimeoutMs: number,
 ): Promise<readonly ChangedPort[]> {
@@ -32,7 +35,13 @@ export async function startAgain(
   const isRunning = async (): Promise<boolean> =>
     (await runtime.inspectContainer(id))?.running === true;
   const serve = async (): Promise<void> => {
-    if (!(await isRunning())) await startOrTell(runtime, before);
+    const now = await runtime.inspectContainer(id);
+    if (!now?.running) {
+      await startOrTell(runtime, before, company);
+    } else if (now.paused) {
+      await refuseBesideNew(runtime, before, company, 'paused');
+      await runtime.unpauseContainer(id);
+    }
     if (readiness) await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, never);
     else await waitUntilHealthy(tools, before, waitTimeoutMs);
   };
@@ -49,11 +58,18 @@ export async function startAgain(
 }
 
 /** Whatever keeps it from running, it is not running: that is worse than a copy that failed. */
-async function startOrTell(runtime: ContainerRuntime, { id, name }: ContainerState): Promise<void> {
+async function startOrTell(
+  runtime: ContainerRuntime,
+  before: ContainerState,
+  company: Company,
+): Promise<void> {
+  const { id, name } = before;
   try {
+    await refuseBesideNew(runtime, before, company, 'stopped');
     await runtime.startContainer(id);
   } catch (error) {
     const { code, message, hint } = toAppError(error);
+    if (code === 'container-unhealthy') throw error; // it tells of a newcomer
     throw new AppError(
       code === 'docker-unreachable' ? code : 'container-unhealthy',
       `the container ${name} could not be started again: ${message}`,

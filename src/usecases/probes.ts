@@ -20,6 +20,8 @@ export interface DataSource {
   readonly mountPaths: readonly string[];
   /** When it was ready, where that is known: a database that was restarted since may have lost its last writes. */
   readonly startedAt?: string;
+  /** By `whileSuspended`, which lets it go on. */
+  readonly suspended?: true;
 }
 
 /** More than any of the small files that say how a database was left. */
@@ -65,7 +67,8 @@ export async function countItems(
   const what = 'say how much it holds';
   const { exitCode, output } = await ask(runtime, id, engine.itemCount(endpoint), what, patience);
   if (exitCode === 0 && /^\d+$/.test(output)) return Number(output);
-  throw new AppError('container-unhealthy', `the database does not ${what}: ${output}`, {
+  const problem = `the database in ${await nameOf(runtime, id)} does not ${what}: ${output}`;
+  throw new AppError('container-unhealthy', problem, {
     details: await runtime.logs(id, logTailLines),
   });
 }
@@ -140,10 +143,15 @@ async function ask(
     if (signal.aborted || !deadline.aborted) throw error;
     throw new AppError(
       'container-unhealthy',
-      `the database did not ${what} within ${timeoutMs / 1000} s`,
+      `the database in ${await nameOf(runtime, id)} did not ${what} within ${timeoutMs / 1000} s`,
       { details: await runtime.logs(id, logTailLines) },
     );
   }
+}
+
+/** A stack may have several databases. */
+async function nameOf(runtime: ContainerRuntime, id: string): Promise<string> {
+  return (await runtime.inspectContainer(id))?.name ?? id;
 }
 
 export async function uncleanError(
@@ -151,7 +159,8 @@ export async function uncleanError(
   { id, dataPath }: DataSource,
   problem: string,
 ): Promise<AppError> {
-  return new AppError('unclean-shutdown', `no snapshot of ${dataPath}: ${problem}`, {
+  const name = await nameOf(runtime, id);
+  return new AppError('unclean-shutdown', `no snapshot of ${dataPath} in ${name}: ${problem}`, {
     details: await runtime.logs(id, logTailLines),
   });
 }
@@ -169,7 +178,8 @@ export async function refuseOutsideData(
   if (!engine.dataFiles) return;
   const what = 'say where its data lies';
   const answer = await ask(runtime, id, engine.dataFiles(endpoint), what, patience);
-  if (answer.exitCode !== 0) log.warn(`the database did not ${what}: ${answer.output}`);
+  if (answer.exitCode !== 0)
+    log.warn(`the database in ${await nameOf(runtime, id)} did not ${what}: ${answer.output}`);
   const outside = answer.output
     .split('\n')
     .find((path) => path.startsWith('/') && longestPrefix(mountPaths, path) === undefined);

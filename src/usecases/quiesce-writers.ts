@@ -1,5 +1,7 @@
 import { AppError } from '../errors.ts';
 import type { CopySettings } from '../settings.ts';
+import type { ContainerState } from '../runtime/runtime.ts';
+import type { Storage } from '../runtime/volume-copier.ts';
 import type { LeftOut, Writer } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
@@ -10,12 +12,20 @@ import { runHook } from './scripts.ts';
 import { suspensionOf, whileNotReset, whileSuspended } from './suspension.ts';
 import { manifestImage } from './take.ts';
 import { findWorthless } from './worthless.ts';
-import type { VolumeWriter } from './writers.ts';
+import { startCommand } from './orchestrators.ts';
+import { companyOf, type VolumeWriter } from './writers.ts';
 
 type Settings = QuiesceSettings & Pick<CopySettings, 'waitTimeoutMs'>;
 
 /** What of each writer's data is of no use, below its data folder. */
 export type Worthless = ReadonlyMap<VolumeWriter, readonly LeftOut[]>;
+
+/** All that write to what is copied, and all containers that there are. */
+export interface Writers {
+  readonly writers: readonly VolumeWriter[];
+  readonly storages: readonly Storage[];
+  readonly containers: readonly ContainerState[];
+}
 
 /** The copy, in which state each writer was for it, and what is not as it was before. */
 export interface QuiescedWriters<T> {
@@ -31,7 +41,7 @@ export interface QuiescedWriters<T> {
  */
 export async function quiesceWriters<T>(
   tools: Tools,
-  writers: readonly VolumeWriter[],
+  { writers, storages, containers }: Writers,
   settings: Settings,
   copy: (worthless: Worthless) => Promise<T>,
   signal: AbortSignal,
@@ -56,14 +66,16 @@ export async function quiesceWriters<T>(
     }
     const graceMs = Math.max(settings.stopTimeoutMs, container.stopTimeoutMs ?? 0);
     const how = settings.quiesce;
+    const company = companyOf(container, containers, storages);
     const quiesce = (): Promise<Quiesced<T>> => {
       tools.log.info(`${verbs[how]} ${container.name} (${target.engine.id})`);
+      const source = how === 'none' ? target : { ...target, suspended: true as const };
       const bare = { ...settings, stopTimeoutMs: graceMs, ...noHooks };
       const goOn: Copy<T> = (found) => {
         worthless.set(writer, found);
         return rest(at + 1);
       };
-      return whileQuiesced(tools, target, bare, goOn, signal);
+      return whileQuiesced(tools, source, bare, goOn, signal);
     };
     const selfEnding = target.engine.shutdown !== undefined;
     const quiesced =
@@ -71,11 +83,13 @@ export async function quiesceWriters<T>(
         ? await whileNotReset(tools, container, quiesce)
         : await whileSuspended(
             tools,
-            suspensionOf(container, { how, order: at, graceMs }, selfEnding),
+            suspensionOf(container, { how, order: at, graceMs, company }, selfEnding),
             quiesce,
             async () => {
               const { waitTimeoutMs } = settings;
-              changedPorts.push(...(await startAgain(tools, container, readiness, waitTimeoutMs)));
+              changedPorts.push(
+                ...(await startAgain(tools, container, company, readiness, waitTimeoutMs)),
+              );
             },
           );
     described.push(describe(writer, quiesced));
@@ -109,7 +123,7 @@ async function describeEnded({ runtime, log }: Tools, writer: VolumeWriter): Pro
   if (data.unclean !== undefined) {
     const error = await uncleanError(runtime, target, data.unclean);
     throw new AppError(error.code, `${container.name} has ended already: ${error.message}`, {
-      hint: `Start it with "docker start ${container.name}": it is then stopped cleanly`,
+      hint: `Start it with "${startCommand(container)}": it is then stopped cleanly`,
       details: error.details,
     });
   }

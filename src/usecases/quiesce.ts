@@ -7,6 +7,7 @@ import type { CopySettings } from '../settings.ts';
 import type { Consistency, LeftOut } from '../snapshot/manifest.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
+import { startCommand } from './orchestrators.ts';
 import {
   countItems,
   flush,
@@ -39,7 +40,7 @@ export interface Quiesced<T> {
 
 /**
  * Runs `copy` while the database is in a state that can be copied. Afterwards one that was stopped is still stopped;
- * one that was paused goes on, whatever happened.
+ * one that was paused goes on, whatever happened, unless it is `suspended`.
  * @throws `unclean-shutdown` when its files must not become a snapshot; `invalid-settings` for a way that would lose
  *   data; `hook-failed`; what `copy` throws
  */
@@ -86,7 +87,7 @@ async function whileStopped<T>(
   const copied = await copy(trim && before ? await findWorthless(runtime, target, before) : []);
   const after = await runtime.inspectContainer(id, signal);
   if (!after || after.running || after.startedAt !== before?.startedAt) {
-    throw await uncleanError(runtime, target, 'the database was started while it was copied');
+    throw await uncleanError(runtime, target, 'it was started while it was copied');
   }
   return {
     copied,
@@ -98,7 +99,7 @@ async function whileStopped<T>(
 
 /** @throws `invalid-settings` for a container that would take its data along, or has ended without writing it */
 export function refuseUnstoppable(
-  { name, autoRemove, running }: ContainerState,
+  { name, labels, autoRemove, running }: ContainerState,
   { id, shutdown }: Engine,
 ): void {
   if (autoRemove) {
@@ -112,7 +113,9 @@ export function refuseUnstoppable(
     throw new AppError(
       'unclean-shutdown',
       `the container ${name} has ended already, and ${id} does not always write its data when it is told to stop`,
-      { hint: `Start it again with "docker start ${name}", and look whether its data is there` },
+      {
+        hint: `Start it again with "${startCommand({ name, labels })}", and look whether its data is there`,
+      },
     );
   }
 }
@@ -124,6 +127,7 @@ export async function shutDown(
   graceMs: number,
 ): Promise<number> {
   const { id, engine, endpoint } = target;
+  const before = await runtime.inspectContainer(id);
   if (engine.shutdown) {
     const deadline = AbortSignal.timeout(graceMs);
     const { command, env } = engine.shutdown(endpoint);
@@ -144,14 +148,14 @@ export async function shutDown(
   }
   const exitCode = await runtime.stopContainer(id, graceMs);
   if (engine.cleanExitCodes.includes(exitCode)) return exitCode;
-  const killed = exitCode === 137;
+  const name = before?.name ?? id;
+  const killed = exitCode === 137 && before?.running === true;
+  const raise = killed ? 'Raise "stop-timeout"' : undefined;
+  const hint = engine.uncleanHint?.(exitCode, name) ?? raise;
   throw new AppError(
     'unclean-shutdown',
-    `the database ended with exit code ${exitCode}${killed ? ` (killed: it did not stop within ${graceMs / 1000} s)` : ''}, its data cannot be trusted`,
-    {
-      ...(killed && { hint: 'Raise "stop-timeout"' }),
-      details: await runtime.logs(id, logTailLines),
-    },
+    `the container ${name} ended with exit code ${exitCode}${killed ? ` (killed: it did not stop within ${graceMs / 1000} s)` : ''}, its data cannot be trusted`,
+    { ...(hint !== undefined && { hint }), details: await runtime.logs(id, logTailLines) },
   );
 }
 
@@ -177,10 +181,11 @@ async function whilePaused<T>(
     const copied = await copy([]);
     const after = await runtime.inspectContainer(id, patience.signal);
     if (!after?.paused || after.startedAt !== before.startedAt) {
-      throw await uncleanError(runtime, target, 'the database went on while it was copied');
+      throw await uncleanError(runtime, target, 'it went on while it was copied');
     }
     return running('pause', copied, data, items);
   };
+  if (target.suspended) return work();
   return withAftermath(log, work, () => runtime.unpauseContainer(id));
 }
 
@@ -228,11 +233,12 @@ function running<T>(
 async function lookInside(
   tools: Tools,
   target: DataSource,
-  { name, startedAt }: ContainerState,
+  { startedAt }: ContainerState,
   patience: Patience,
 ): Promise<number | null> {
   if (target.startedAt !== undefined && target.startedAt !== startedAt) {
-    const problem = `the container ${name} was restarted after the database was ready, which may have cost its last writes`;
+    const problem =
+      'it was restarted after the database was ready, which may have cost its last writes';
     throw await uncleanError(tools.runtime, target, problem);
   }
   await refuseOutsideData(tools, target, patience);
@@ -247,7 +253,7 @@ async function requireRunning(
   const state = await runtime.inspectContainer(id, signal);
   if (state) refusePaused(state);
   if (state?.running) return state;
-  throw new AppError('container-unhealthy', 'the database is not running', {
+  throw new AppError('container-unhealthy', `the container ${state?.name ?? id} is not running`, {
     hint: 'Set "quiesce" to stop for one that has ended cleanly',
     details: await runtime.logs(id, logTailLines),
   });

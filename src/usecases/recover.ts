@@ -134,15 +134,14 @@ async function goOn(
   signal: AbortSignal,
 ): Promise<string> {
   const { runtime } = tools;
-  const { container: id, name, how, startedAt, restartPolicy } = suspension;
+  const { container: id, name, how, startedAt, restartPolicy, company } = suspension;
   const state = await runtime.inspectContainer(id, signal);
   if (state) {
-    if (state.paused) await runtime.unpauseContainer(id);
-    else if (how === 'stop' && state.running && state.startedAt === startedAt) {
+    if (how === 'stop' && state.running && !state.paused && state.startedAt === startedAt) {
       await endIfTold(tools, state, suspension, signal);
     }
     if (restartPolicy) await runtime.setRestartPolicy(id, restartPolicy);
-    await startAgain(tools, { ...state, health: 'none' }, undefined, waitTimeoutMs);
+    await startAgain(tools, { ...state, health: 'none' }, company, undefined, waitTimeoutMs);
   }
   await runtime.removeVolume(note.name);
   if (!state) return `the container ${name} had been stopped for a copy, and was removed since`;

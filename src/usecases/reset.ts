@@ -19,9 +19,10 @@ import { notStarted, requireStarted } from './started.ts';
 import { readStarted } from './started-source.ts';
 import { requireNotStarting } from './starting.ts';
 import { noteAtWork } from './suspension.ts';
+import { stopCommand } from './orchestrators.ts';
 import type { PlannedVolume } from './plan.ts';
 import { resetClone } from './volume-clones.ts';
-import { uses } from './writers.ts';
+import { storagesAt, uses } from './writers.ts';
 
 export interface ResetRequest extends Pick<Owner, 'scope' | 'name'> {
   readonly waitTimeoutMs: number;
@@ -146,7 +147,9 @@ async function putBack(
   const resetting = volumes.map((volume) => resetClone(tools, volume, image.id, never));
   await Promise.allSettled(resetting);
   await Promise.all(resetting);
-  await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
+  const mountPaths = volumes.map(({ mountPath }) => mountPath);
+  const company = { storages: storagesAt(container, mountPaths), others: [] };
+  await startAgain(tools, container, company, engine.readiness(endpoint), waitTimeoutMs);
   return volumes.map(({ volume }) => volume);
 }
 
@@ -163,6 +166,6 @@ async function requireUnshared(
   );
   if (!other) return;
   throw new AppError('volume-taken', `the container ${other.name} uses the data of ${name}`, {
-    hint: `Stop it first: "docker stop ${other.name}"`,
+    hint: `Stop it first: "${stopCommand(other)}"`,
   });
 }

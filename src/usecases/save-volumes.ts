@@ -30,13 +30,16 @@ import {
 } from './destination.ts';
 import type { ChangedPort } from './go-on.ts';
 import { helperImages, type HelperImages } from './helper-images.ts';
+import { refuseOrchestrated } from './orchestrators.ts';
 import { refusePaused, refuseUnstoppable } from './quiesce.ts';
 import { quiesceWriters, type Worthless } from './quiesce-writers.ts';
 import { resolveSources, type Source, type SourceRequest } from './sources.ts';
 import { refuseOutwardLinks } from './take.ts';
 import { belowRoot } from './worthless.ts';
 import {
+  allowUncleanEnd,
   describeWriter,
+  findAllowed,
   findEnded,
   findJoined,
   findWriters,
@@ -53,6 +56,8 @@ export interface SaveVolumesRequest extends SourceRequest, Destination {
   readonly image: string | undefined;
   /** Where the containers' own environment does not tell. */
   readonly login: Partial<Credentials>;
+  /** Names of containers, or services of compose, whose exit code does not count. */
+  readonly allowUnclean: readonly string[];
   readonly settings: Omit<CopySettings, 'key' | 'store' | 'copy'>;
   readonly provenance: Readonly<Record<string, string>>;
 }
@@ -120,15 +125,23 @@ export async function saveVolumes(
 /** All that write, in the order in which they are to be stopped; ended databases come last. Nothing is touched yet. */
 async function describeAll(
   { runtime, log }: Tools,
-  { settings, login }: SaveVolumesRequest,
+  { settings, login, allowUnclean, composeProject }: SaveVolumesRequest,
   containers: readonly ContainerState[],
   storages: readonly Storage[],
   signal: AbortSignal,
 ): Promise<VolumeWriter[]> {
   const running = findWriters(containers, storages);
+  const unclean = findAllowed(containers, allowUnclean, composeProject);
+  if (settings.quiesce !== 'none') {
+    for (const each of running) {
+      const written = storages.filter((storage) => uses(each, [storage]));
+      refuseOrchestrated(each, written);
+    }
+  }
   const writers: VolumeWriter[] = [];
   for (const each of running) {
-    writers.push(await describeWriter(runtime, each, storages, login, signal));
+    const writer = await describeWriter(runtime, each, storages, login, signal);
+    writers.push(unclean.includes(each) ? allowUncleanEnd(writer) : writer);
   }
   for (const { container, target } of writers) {
     refusePaused(container);
@@ -168,15 +181,15 @@ async function takeSnapshot(
   const dir = join(scratchDir, 'saved');
   await mkdir(dir);
   let createdAtMs = clock.now();
+  const storages = scene.sources.map(({ storage }) => storage);
   const quiesced = await quiesceWriters(
     tools,
-    scene.writers,
+    { ...scene, storages },
     request.settings,
     async (worthless) => {
       createdAtMs = clock.now();
       const copied = await copyAll(tools, request, scene, worthless, images, dir, signal);
       if (request.settings.quiesce !== 'none') {
-        const storages = scene.sources.map(({ storage }) => storage);
         await refuseNewWriters(runtime, scene.containers, storages, signal);
       }
       return copied;

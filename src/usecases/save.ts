@@ -22,6 +22,7 @@ import { suspensionOf, whileNotReset, whileSuspended } from './suspension.ts';
 import { takeSnapshot } from './take.ts';
 import { requireStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
+import { companyOf, storagesAt } from './writers.ts';
 
 /** How long a server that serves may take to say how much it holds. */
 const itemsTimeoutMs = 30_000;
@@ -100,15 +101,25 @@ async function takeAndStartAgain(
   const { engine, endpoint } = source;
   const facts = { provenance, initSeconds: null, seedSeconds: null };
   signal.throwIfAborted();
-  const take = async (): Promise<Bundle<DatabaseManifest>> =>
-    (await takeSnapshot(tools, source, { id, endpoint }, settings, facts, signal)).bundle;
+  const take = async (suspended = {}): Promise<Bundle<DatabaseManifest>> => {
+    const database = { id, endpoint, ...suspended };
+    return (await takeSnapshot(tools, source, database, settings, facts, signal)).bundle;
+  };
   const { quiesce: how, stopTimeoutMs: graceMs, waitTimeoutMs } = settings;
-  if (!container.running || how === 'none') return whileNotReset(tools, container, take);
+  if (!container.running || how === 'none') return whileNotReset(tools, container, () => take());
+  const mountPaths = source.volumes.map(({ mountPath }) => mountPath);
+  const containers = await tools.runtime.listContainers({}, signal);
+  const company = companyOf(container, containers, storagesAt(container, mountPaths));
   const selfEnding = engine.shutdown !== undefined;
-  const suspension = suspensionOf(container, { how, order: 0, graceMs }, selfEnding);
-  return whileSuspended(tools, suspension, take, async () => {
-    await startAgain(tools, container, engine.readiness(endpoint), waitTimeoutMs);
-  });
+  const suspension = suspensionOf(container, { how, order: 0, graceMs, company }, selfEnding);
+  return whileSuspended(
+    tools,
+    suspension,
+    () => take({ suspended: true }),
+    async () => {
+      await startAgain(tools, container, company, engine.readiness(endpoint), waitTimeoutMs);
+    },
+  );
 }
 
 /**

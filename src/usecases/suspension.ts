@@ -10,6 +10,7 @@ import type {
 } from '../runtime/runtime.ts';
 import { withAftermath } from './aftermath.ts';
 import type { Tools } from './context.ts';
+import type { Company } from './writers.ts';
 
 /**
  * What must be undone to a container that is stopped or paused for a copy. It is noted before the container is touched, so
@@ -25,6 +26,8 @@ export interface Suspension {
   readonly order: number;
   /** How long its program may take to end. */
   readonly graceMs: number;
+  /** Who may run beside it when it goes on. */
+  readonly company: Company;
   /** It is switched off meanwhile; absent where it was not on, or need not be. */
   readonly restartPolicy?: RestartPolicy;
 }
@@ -32,7 +35,7 @@ export interface Suspension {
 /**
  * Runs `work`, which may stop or pause the container, and then `goOn`, whatever happened. Only when the container goes
  * on is the suspension forgotten.
- * @throws `name-taken` when somebody else has suspended this container; what `work` throws, else what `goOn` throws
+ * @throws `name-taken` when somebody else has suspended this container; what `goOn` throws, else what `work` throws
  */
 export async function whileSuspended<T>(
   { runtime, log }: Pick<Tools, 'runtime' | 'log'>,
@@ -54,6 +57,7 @@ export async function whileSuspended<T>(
       await goOn();
       await runtime.removeVolume(volume);
     },
+    'after', // a container that is down is worse than a copy that failed
   );
 }
 
@@ -134,12 +138,12 @@ export function readSuspension({ labels }: VolumeInfo): Suspension {
 /** @param selfEnding its program is told to end: the engine must not start it again by itself */
 export function suspensionOf(
   { id, name, startedAt, restartPolicy }: ContainerState,
-  { how, order, graceMs }: Pick<Suspension, 'how' | 'order' | 'graceMs'>,
+  { how, order, graceMs, company }: Pick<Suspension, 'how' | 'order' | 'graceMs' | 'company'>,
   selfEnding: boolean,
 ): Suspension {
   const switchOff = how === 'stop' && selfEnding && restartPolicy.name !== 'no';
   return {
-    ...{ container: id, name, startedAt, how, order, graceMs },
+    ...{ container: id, name, startedAt, how, order, graceMs, company },
     ...(switchOff && { restartPolicy }),
   };
 }

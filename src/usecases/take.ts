@@ -54,7 +54,7 @@ export interface TakenSnapshot {
 export async function takeSnapshot(
   tools: Tools,
   source: SnapshotSource,
-  database: Pick<DataSource, 'id' | 'endpoint' | 'startedAt'>,
+  database: Pick<DataSource, 'id' | 'endpoint' | 'startedAt' | 'suspended'>,
   settings: QuiesceSettings & Pick<CopySettings, 'compression'>,
   facts: SnapshotFacts,
   signal: AbortSignal,

@@ -3,9 +3,11 @@ import { AppError } from '../errors.ts';
 import { askOnce, ready, type Readiness } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState, ImageFacts } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
-import { engineOf, unknownProgram, credentialsIn } from '../settings.ts';
+import { engineOf, uncleanProgram, unknownProgram, credentialsIn } from '../settings.ts';
 import { longestPrefix } from '../paths.ts';
+import { startCommand, stopCommand } from './orchestrators.ts';
 import type { DataSource } from './probes.ts';
+import { projectLabel } from './sources.ts';
 
 /** A container that can write to what is saved, and how its program is brought to rest. */
 export interface VolumeWriter {
@@ -71,6 +73,61 @@ export async function refuseNewWriters(
   );
 }
 
+/** Where a container writes that is to be at rest, and who writes there beside it. */
+export interface Company {
+  readonly storages: readonly Storage[];
+  /** Ids. Without its own. */
+  readonly others: readonly string[];
+}
+
+/** What `container` has mounted at these paths. */
+export function storagesAt({ mounts }: ContainerState, paths: readonly string[]): Storage[] {
+  const wanted = mounts.filter(({ target }) => paths.includes(target));
+  return wanted.map(({ type, source }) => ({ type, source }));
+}
+
+/** @param storages that are copied: of them, those that `container` may write to */
+export function companyOf(
+  container: ContainerState,
+  containers: readonly ContainerState[],
+  storages: readonly Storage[],
+): Company {
+  const written = storages.filter((storage) => mayWrite(container, [storage]));
+  const others = containers.filter(
+    (each) => each.id !== container.id && each.running && mayWrite(each, written),
+  );
+  return { storages: written, others: others.map(({ id }) => id) };
+}
+
+/**
+ * To be asked before a container goes on that was at rest. Two servers that do not know of each other lose what both write,
+ * so that it is left as it is beside one that has come meanwhile, from whomever.
+ * @param company as it was when it was brought to rest
+ * @throws `container-unhealthy`
+ */
+export async function refuseBesideNew(
+  runtime: ContainerRuntime,
+  container: Pick<ContainerState, 'id' | 'name' | 'labels'>,
+  { storages, others }: Company,
+  left: 'stopped' | 'paused',
+): Promise<void> {
+  const { id, name } = container;
+  const newcomer = (await runtime.listContainers({})).find(
+    (each) =>
+      each.running && each.id !== id && !others.includes(each.id) && mayWrite(each, storages),
+  );
+  if (!newcomer) return;
+  const shared = storages.filter((storage) => mayWrite(newcomer, [storage]));
+  const goOn = left === 'paused' ? `docker unpause ${name}` : startCommand(container);
+  throw new AppError(
+    'container-unhealthy',
+    `the container ${name} is left ${left}: ${newcomer.name} was started meanwhile, and may write to ${shared.map(({ source }) => source).join(', ')} as well`,
+    {
+      hint: `Let one of them have it: "${stopCommand(newcomer)}" and then "${goOn}", or "docker rm --force ${name}"`,
+    },
+  );
+}
+
 /**
  * Databases that have ended already: their files are looked at as well. Not those whose files a running one has now,
  * nor those that never ran.
@@ -132,6 +189,45 @@ export async function describeWriter(
   return { container, image, target, readiness: answer === ready ? readiness : undefined };
 }
 
+/**
+ * Whose exit code does not count, of all containers.
+ * @param names of containers, or services of compose (of `project`, where one is saved)
+ * @throws `invalid-settings` for a name that nobody has
+ */
+export function findAllowed(
+  containers: readonly ContainerState[],
+  names: readonly string[],
+  project: string | undefined,
+): ContainerState[] {
+  return names.flatMap((wanted) => {
+    const found = containers.filter(
+      (each) =>
+        isNamed(each, wanted) ||
+        (each.labels[`${composeLabel}service`] === wanted &&
+          (project === undefined || each.labels[projectLabel] === project)),
+    );
+    if (found.length > 0) return found;
+    throw new AppError(
+      'invalid-settings',
+      `allow-unclean: there is neither a container nor a service of compose named ${wanted}`,
+      { hint: '"docker ps --all" lists the containers' },
+    );
+  });
+}
+
+/** @throws `invalid-settings` for a database: what it has not written at its end would be missing */
+export function allowUncleanEnd(writer: VolumeWriter): VolumeWriter {
+  const { container, target } = writer;
+  if (target.engine.id !== 'generic') {
+    throw new AppError(
+      'invalid-settings',
+      `allow-unclean: ${container.name} is a database (${target.engine.id}), which must end cleanly`,
+      { hint: 'Name only containers that keep nothing of worth in the volumes' },
+    );
+  }
+  return { ...writer, target: { ...target, engine: uncleanProgram } };
+}
+
 /** Containers that share the network or the processes of one that is stopped: they have to be restarted as well. */
 export function findJoined(
   containers: readonly ContainerState[],
@@ -186,7 +282,7 @@ const composeLabel = 'com.docker.compose.';
 
 /** `db:service_healthy:false,cache:service_started:false` */
 function composeNeeds({ labels }: ContainerState): Service[] {
-  const project = labels[`${composeLabel}project`];
+  const project = labels[projectLabel];
   if (project === undefined) return [];
   return (labels[`${composeLabel}depends_on`] ?? '')
     .split(',')
@@ -196,5 +292,5 @@ function composeNeeds({ labels }: ContainerState): Service[] {
 
 function is({ labels }: ContainerState) {
   return ({ project, service }: Service): boolean =>
-    labels[`${composeLabel}project`] === project && labels[`${composeLabel}service`] === service;
+    labels[projectLabel] === project && labels[`${composeLabel}service`] === service;
 }
