@@ -82,7 +82,7 @@ export const inputNames = [
 ] as const;
 export type InputName = (typeof inputNames)[number];
 
-/** As given: text, and absent or empty for "not given". */
+/** As given: text, and absent or empty for "not given". Only an empty `password` is one. */
 export type RawInputs = Partial<Readonly<Record<InputName, string>>>;
 
 /** How snapshots are copied and where they are kept: what `save` and `restore` take as well. */
@@ -171,8 +171,8 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   if (engine && engine.defaultImage === undefined && image === undefined) {
     problems.push(`image: engine ${engine.id} has no default image`);
   }
-  const credentials = readCredentials(reader, engine);
   const env = read('env', environment, {});
+  const credentials = readCredentials(reader, raw.password, engine, env);
   if (engine) problems.push(...contradictions(engine, env));
   const init = read('init', filePatterns(context.home), []);
   if (engine && engine.initPath === undefined && init.length > 0) {
@@ -223,24 +223,52 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
 export const keepsGolden = ({ reset, quiesce }: Pick<Settings, 'reset' | 'quiesce'>): boolean =>
   reset !== 'off' && quiesce === 'stop';
 
-/** Variables by which the image gets the login: given once more, the database would be made with another one. */
+/** Variables by which the image gets the login, or would make another one than "user" and "password" say. */
 function contradictions(engine: Engine, env: Env): string[] {
   const mark = '\0';
-  return Object.entries(engine.containerEnv({ user: mark, password: mark, database: mark }))
-    .filter(([name, value]) => name in env && value.includes(mark))
-    .map(([name]) => `env: ${name} is what "user", "password" and "database" set`);
+  const own = Object.entries(
+    engine.containerEnv({ user: mark, password: mark, database: mark }),
+  ).flatMap(([name, value]) => (value.includes(mark) ? [name] : []));
+  return [...own, ...(engine.otherLogin ?? [])]
+    .flatMap((name) => [name, `${name}_FILE`])
+    .filter((name) => name in env)
+    .map((name) => `env: ${name}: the login is set by "user", "password" and "database"`);
 }
 
-function readCredentials({ read, problems }: Reader, engine: Engine | undefined): Credentials {
+/** Whether the image is told to take an empty password. */
+function takesEmptyPassword({ emptyPassword = [] }: Engine, env: Env): boolean {
+  return emptyPassword.some((variable) => {
+    const [name = '', wanted] = variable.split('=');
+    const value = env[name] ?? '';
+    return wanted === 'yes' ? !/^(0|n|no|off|false|)$/i.test(value) : value === wanted;
+  });
+}
+
+/** @param given the password as it is: an empty one is no default */
+function readCredentials(
+  { read, problems }: Reader,
+  given: string | undefined,
+  engine: Engine | undefined,
+  env: Env,
+): Credentials {
   const defaults: Credentials = engine?.defaults ?? { user: '', password: '', database: '' };
   const user = read('user', text, defaults.user);
   const database =
     user === defaults.user
       ? defaults.database
       : (engine?.defaultDatabase?.(user) ?? defaults.database);
+  const mayBeEmpty = !engine || defaults.password === '' || takesEmptyPassword(engine, env);
+  if (given?.trim() === '' && !mayBeEmpty) {
+    const [variable] = engine.emptyPassword ?? [];
+    problems.push(
+      variable === undefined
+        ? `password: images of ${engine.id} take no empty one`
+        : `password: images of ${engine.id} take an empty one only with ${variable} in "env"`,
+    );
+  }
   const credentials = {
     user,
-    password: read('password', text, defaults.password),
+    password: read('password', text, mayBeEmpty ? '' : defaults.password),
     database: read('database', text, database),
   };
   const problem = engine?.credentialsProblem?.(credentials);

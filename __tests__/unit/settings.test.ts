@@ -94,9 +94,49 @@ describe('settings', () => {
 
   test('refuse variables that the login is for', () => {
     expect(problemsOf({ image: 'postgres', env: 'POSTGRES_PASSWORD=x\nTZ=UTC' })).toEqual([
-      'env: POSTGRES_PASSWORD is what "user", "password" and "database" set',
+      'env: POSTGRES_PASSWORD: the login is set by "user", "password" and "database"',
     ]);
+    for (const [image, env] of [
+      ['postgres', 'POSTGRES_PASSWORD_FILE=/run/secrets/password'],
+      ['mysql:8.4', 'MYSQL_RANDOM_ROOT_PASSWORD=yes'],
+      ['mariadb:11', 'MYSQL_ROOT_PASSWORD=x'],
+      ['mariadb:11', 'MARIADB_ROOT_PASSWORD_HASH=*1'],
+    ] as const) {
+      expect(problemsOf({ image, env })).toEqual([
+        expect.stringContaining(`env: ${env.replace(/=.*/, '')}: the login is set by`),
+      ]);
+    }
     expect(problemsOf({ engine: 'elasticsearch', env: 'ES_JAVA_OPTS=-Xmx2g' })).toEqual([]);
+  });
+
+  test.each<[string, string]>([
+    ['postgres:17', 'POSTGRES_HOST_AUTH_METHOD=trust'],
+    ['mariadb:11.8', 'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1'],
+    ['mariadb:11.8', 'MYSQL_ALLOW_EMPTY_PASSWORD=true'],
+    ['bitnami/mariadb', 'ALLOW_EMPTY_PASSWORD=yes'],
+    ['clickhouse', 'CLICKHOUSE_SKIP_USER_SETUP=1'],
+  ])('%s has an empty password where %s allows it, and none is given', (image, env) => {
+    for (const empty of [{}, { password: '' }]) {
+      expect(makeSettings({ image, env, ...empty }).credentials.password).toBe('');
+    }
+    expect(makeSettings({ image, env, password: 'x' }).credentials.password).toBe('x');
+    const no = env.replace(/=.*/, '=no');
+    expect(makeSettings({ image, env: no }).credentials.password).not.toBe('');
+  });
+
+  test.each<[RawInputs, string]>([
+    [
+      { image: 'mariadb:11.8' },
+      'password: images of mariadb take an empty one only with MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=yes in "env"',
+    ],
+    [{ image: 'mongo:8' }, 'password: images of mongodb take no empty one'],
+    [
+      { image: 'mysql:8.4', user: 'app', env: 'MYSQL_ALLOW_EMPTY_PASSWORD=1' },
+      'user: the image makes no user "app" without a password',
+    ],
+  ])('refuse an empty password that the image of %j would not take', (raw, problem) => {
+    expect(problemsOf({ ...raw, password: '' })).toEqual([problem]);
+    expect(problemsOf({ image: 'redis:8', password: '' })).toEqual([]);
   });
 
   test('keep the default database of an engine whose image names none after the user', () => {

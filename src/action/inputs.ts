@@ -4,9 +4,11 @@ import type { SecretTexts } from '../compose.ts';
 import { AppError } from '../errors.ts';
 import { inputNames, type RawInputs } from '../settings.ts';
 
-/** All inputs of the step as text, read in one place. */
+/** All inputs of the step as text, read in one place. The runner gives those empty that the workflow does not. */
 export function readInputs(): RawInputs {
-  return readNamed(inputNames);
+  return Object.fromEntries(
+    Object.entries(readNamed(inputNames)).filter(([, text]) => text !== ''),
+  );
 }
 
 /** Those of a sub-action. */

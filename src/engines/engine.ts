@@ -76,6 +76,13 @@ export interface Engine {
    * beside other text: a later `save` reads it from there.
    */
   containerEnv(credentials: Credentials): Env;
+  /**
+   * `NAME=VALUE`: what the image wants in its environment to take an empty password, any of them; `yes` stands for
+   * whatever does not say no. Without it, an engine with a default password takes no empty one.
+   */
+  readonly emptyPassword?: readonly string[];
+  /** Variables, besides those of `containerEnv`, by which the image would make another login. */
+  readonly otherLogin?: readonly string[];
   /** Instead of the image's own, which would keep the stop signal from the server. */
   readonly entrypoint?: readonly string[];
   /** Server arguments that trade durability for speed in test databases. */

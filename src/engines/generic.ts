@@ -68,6 +68,8 @@ export function genericEngine(options: GenericOptions, preset?: Preset): Engine 
       Object.fromEntries(
         Object.entries(known.env).map(([name, value]) => [name, filled(value, { ...credentials })]),
       ),
+    ...(known.emptyPassword && { emptyPassword: known.emptyPassword }),
+    ...(known.otherLogin && { otherLogin: known.otherLogin }),
     ...(known.entrypoint && { entrypoint: known.entrypoint }),
     relaxedArgs: [],
     initPath: known.initPath,

@@ -1,4 +1,5 @@
 import type { Credentials, DataState, Engine, InnerCommand, ReadDataFile } from './engine.ts';
+import { userInfo } from './url.ts';
 
 /**
  * The temporary server for init files listens on 127.0.0.1, over TCP: only the container's own address tells them
@@ -39,9 +40,8 @@ export const mongodb: Engine = {
   flush: (credentials) => mongosh(credentials, 'db.adminCommand({ fsync: 1 })'),
 
   // The root user is one of the database "admin".
-  url({ host, port, user, password, database }) {
-    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-    return `mongodb://${login}@${host}:${port}/${encodeURIComponent(database)}?authSource=admin`;
+  url({ host, port, database, ...login }) {
+    return `mongodb://${userInfo(login)}${host}:${port}/${encodeURIComponent(database)}?authSource=admin`;
   },
 
   clientEnv: (endpoint) => ({ MONGODB_URI: mongodb.url(endpoint) }),

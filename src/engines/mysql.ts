@@ -9,12 +9,17 @@ import type {
 } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
 import type { LeftOut } from '../snapshot/manifest.ts';
+import { userInfo } from './url.ts';
 import { downgradeProblem, plainVersion, seriesOf } from './versions.ts';
 
 // MySQL and MariaDB share their protocol and most of their contract; their data folders they do not.
 
 const shared = {
   defaults: { user: 'root', password: 'root', database: 'test' },
+  credentialsProblem: ({ user, password }: Credentials) =>
+    user !== 'root' && password === ''
+      ? `user: the image makes no user "${user}" without a password`
+      : undefined,
   port: () => 3306,
 
   location(image: ImageFacts) {
@@ -30,9 +35,8 @@ const shared = {
     '--innodb-doublewrite=OFF',
   ],
 
-  url({ host, port, user, password, database }: Endpoint) {
-    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-    return `mysql://${login}@${host}:${port}/${encodeURIComponent(database)}`;
+  url({ host, port, database, ...login }: Endpoint) {
+    return `mysql://${userInfo(login)}${host}:${port}/${encodeURIComponent(database)}`;
   },
 
   // There is no variable for the user: clients take --user="$SNAPVOL_USER".
@@ -52,6 +56,8 @@ export const mysql: Engine = {
   imageNames: ['mysql', 'percona', 'percona-server'],
   defaultImage: 'mysql:8.4',
   containerEnv: initialEnv('MYSQL'),
+  emptyPassword: ['MYSQL_ALLOW_EMPTY_PASSWORD=yes', 'ALLOW_EMPTY_PASSWORD=yes'],
+  otherLogin: ['MYSQL_RANDOM_ROOT_PASSWORD', 'MYSQL_ONETIME_PASSWORD'],
 
   readiness: (credentials) => query(mysqlClient, credentials, 'select 1'),
   flush: (credentials) => query(mysqlClient, asRoot(credentials), flushAll),
@@ -111,6 +117,17 @@ export const mariadb: Engine = {
     // The image then upgrades the data of an older server before it serves.
     MARIADB_AUTO_UPGRADE: '1',
   }),
+  emptyPassword: [
+    'MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=yes',
+    'MYSQL_ALLOW_EMPTY_PASSWORD=yes',
+    'ALLOW_EMPTY_PASSWORD=yes',
+  ],
+  // The names of MySQL stand in where those of MariaDB are not given: ours always are.
+  otherLogin: [
+    ...['MARIADB_RANDOM_ROOT_PASSWORD', 'MARIADB_ROOT_PASSWORD_HASH', 'MARIADB_PASSWORD_HASH'],
+    ...['MYSQL_RANDOM_ROOT_PASSWORD', 'MYSQL_ROOT_PASSWORD', 'MYSQL_USER', 'MYSQL_PASSWORD'],
+    'MYSQL_DATABASE',
+  ],
 
   readiness: (credentials) => query(['mariadb'], credentials, 'select 1'),
   flush: (credentials) => query(['mariadb'], asRoot(credentials), flushAll),

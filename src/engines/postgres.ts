@@ -3,6 +3,7 @@ import type { LeftOut } from '../snapshot/manifest.ts';
 import type { Credentials, DataState, Engine, Env, InnerCommand, ReadDataFile } from './engine.ts';
 import { longestPrefix } from '../paths.ts';
 import { walBeyondCheckpoint } from './postgres-wal.ts';
+import { userInfo } from './url.ts';
 
 /**
  * PostgreSQL, in the official image and those that keep its contract: https://hub.docker.com/_/postgres
@@ -32,6 +33,7 @@ export const postgres: Engine = {
     POSTGRES_PASSWORD: password,
     POSTGRES_DB: database,
   }),
+  emptyPassword: ['POSTGRES_HOST_AUTH_METHOD=trust'],
 
   // https://www.postgresql.org/docs/current/non-durability.html
   relaxedArgs: ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'],
@@ -39,9 +41,8 @@ export const postgres: Engine = {
 
   readiness: (credentials) => psql(credentials, 'select 1'),
 
-  url({ host, port, user, password, database }) {
-    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
-    return `postgresql://${login}@${host}:${port}/${encodeURIComponent(database)}`;
+  url({ host, port, database, ...login }) {
+    return `postgresql://${userInfo(login)}${host}:${port}/${encodeURIComponent(database)}`;
   },
 
   clientEnv: ({ host, port, user, password, database }) => ({

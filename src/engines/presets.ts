@@ -1,4 +1,4 @@
-import type { Credentials, Env } from './engine.ts';
+import type { Credentials, Engine, Env } from './engine.ts';
 
 /** An image that needs no code of its own: what its official documentation says, as data for the generic engine. */
 export interface Preset {
@@ -12,6 +12,8 @@ export interface Preset {
   readonly dataPath: string;
   /** For the container, with `{user}`, `{password}`, `{database}` filled in. */
   readonly env: Env;
+  readonly emptyPassword?: NonNullable<Engine['emptyPassword']>;
+  readonly otherLogin?: NonNullable<Engine['otherLogin']>;
   /** Instead of the image's own, which would keep the stop signal from the server. */
   readonly entrypoint?: readonly string[];
   /** Where the image looks for files that initialise an empty data folder. */
@@ -75,6 +77,7 @@ export const presets: readonly Preset[] = [
       CLICKHOUSE_PASSWORD: '{password}',
       CLICKHOUSE_DB: '{database}',
     },
+    emptyPassword: ['CLICKHOUSE_SKIP_USER_SETUP=1'],
     initPath: '/docker-entrypoint-initdb.d',
     // Names and password in headers: https://clickhouse.com/docs/interfaces/http
     ready: shell(
@@ -173,6 +176,7 @@ export const presets: readonly Preset[] = [
     port: 1433,
     dataPath: '/var/opt/mssql',
     env: { MSSQL_SA_PASSWORD: '{password}' },
+    otherLogin: ['SA_PASSWORD'],
     entrypoint: ['/opt/mssql/bin/sqlservr'],
     // Images before 2022 CU14 have the older tools: https://github.com/microsoft/mssql-docker/issues/892
     ready: shell(

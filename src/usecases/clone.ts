@@ -21,6 +21,7 @@ import { CloneUnavailable, type CloneMethod } from '../runtime/volume-cloner.ts'
 import type { Tools } from './context.ts';
 import { launch } from './database.ts';
 import { requireGolden } from './golden.ts';
+import { isSecret } from './mask-password.ts';
 import { cleanUp, forgetStarting } from './remove.ts';
 import type { ClonedDatabase } from './report.ts';
 import { requireNameFree, requireStarted } from './started.ts';
@@ -136,7 +137,7 @@ async function cloneOne(
   };
   const database = await launch(tools, wanted, signal);
   const url = engine.url(database.endpoint);
-  if (endpoint.password !== engine.defaults.password) tools.log.mask(url);
+  if (isSecret(engine, endpoint.password)) tools.log.mask(url);
   tools.log.info(`${owner.name} serves at ${database.endpoint.host}:${database.endpoint.port}`);
   return { name: owner.name, container: database.id, endpoint: database.endpoint, url };
 }

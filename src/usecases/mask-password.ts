@@ -4,11 +4,15 @@ import type { Log } from '../log.ts';
 /** Before anything is printed that may show it: what a server says when it fails, too. */
 export function maskPassword(
   log: Log,
-  { defaults }: Engine,
+  engine: Engine,
   { password }: Pick<Credentials, 'password'>,
 ): void {
-  // Masking a default such as "postgres" would only make every log unreadable.
-  if (password === defaults.password) return;
+  if (!isSecret(engine, password)) return;
   log.mask(password);
   log.mask(encodeURIComponent(password)); // as it stands in the URL
+}
+
+/** Masking a default such as "postgres" would only make every log unreadable. */
+export function isSecret({ defaults }: Engine, password: string): boolean {
+  return password !== '' && password !== defaults.password;
 }

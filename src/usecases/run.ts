@@ -11,6 +11,7 @@ import type { RunIdentity, StoreTools } from './context.ts';
 import { criticalPath } from './critical-path.ts';
 import { launch, type Database } from './database.ts';
 import { liveVolumes } from './golden.ts';
+import { isSecret } from './mask-password.ts';
 import type { Plan, PlannedVolume } from './plan.ts';
 import { countItems } from './probes.ts';
 import { removeMade } from './remove.ts';
@@ -166,7 +167,7 @@ export function reportOf(
   facts: Pick<StartReport, 'outcome' | 'missReason' | 'matchedKey' | 'snapshot' | 'save'>,
 ): StartReport {
   const url = plan.engine.url(endpoint);
-  if (endpoint.password !== plan.engine.defaults.password) tools.log.mask(url);
+  if (isSecret(plan.engine, endpoint.password)) tools.log.mask(url);
   const times = timesOf(phases);
   return {
     ...facts,

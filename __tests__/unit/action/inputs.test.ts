@@ -1,9 +1,17 @@
 import { afterEach, expect, test } from '@jest/globals';
 
-import { readUpload } from '../../../src/action/inputs.ts';
+import { readInputs, readUpload } from '../../../src/action/inputs.ts';
 
 afterEach(() => {
   delete process.env['INPUT_UPLOAD'];
+  delete process.env['INPUT_PASSWORD'];
+});
+
+test('an input that the runner gives empty is not given', () => {
+  process.env['INPUT_PASSWORD'] = '';
+  expect(readInputs()).not.toHaveProperty('password');
+  process.env['INPUT_PASSWORD'] = 'secret';
+  expect(readInputs()).toHaveProperty('password', 'secret');
 });
 
 // A workflow that gives an input as an expression gives it empty where that has no value.

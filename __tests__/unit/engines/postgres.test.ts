@@ -38,6 +38,7 @@ describe('postgres', () => {
     expect(decodeURIComponent(url.password)).toBe('p/w:d');
     expect(decodeURIComponent(url.pathname)).toBe('/shop db');
     expect(url.port).toBe('5433');
+    expect(postgres.url({ ...endpoint, password: '' })).toContain('//a%40b@127.0.0.1');
   });
 
   test('asks on the own address, where the password counts, and has it in no argument', () => {
