@@ -182,6 +182,15 @@ export const rows: readonly Row[] = [
     log: 'database system is ready to accept connections',
   },
   {
+    what: 'a seed that changes the password of its login',
+    inputs: { seed: sqlScript("alter user postgres password 'other';") },
+    words: [
+      'the login of user "postgres" does not work any more',
+      'password authentication failed for user "postgres"',
+    ],
+    hint: 'Let the seed leave that user, the password and the database as they are',
+  },
+  {
     what: 'a check that fails after the seed',
     inputs: { seed: sqlScript('create table item ();'), check: sqlScript('select * from other;') },
     words: ['check failed with exit code 3'],

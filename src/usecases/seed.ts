@@ -1,5 +1,6 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
+import { askOnce, ready, waitUntilReady } from '../runtime/health.ts';
 import { runLabels } from '../runtime/labels.ts';
 import { keepsGolden } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
@@ -88,12 +89,47 @@ async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined
       ...scriptEnv(database),
       ...(baseKey !== undefined && { SNAPVOL_BASE_KEY: baseKey }),
     };
-    await phases.timed('seed', () =>
-      tools.log.group('Seed', () => runUserScript(tools, 'seed', script, env, database.id, signal)),
-    );
+    await phases.timed('seed', async () => {
+      await tools.log.group('Seed', () =>
+        runUserScript(tools, 'seed', script, env, database.id, signal),
+      );
+      await requireLogin(run, database);
+    });
   }
   await check(run, database);
   return { database, baseKey };
+}
+
+/** Connections of the seed may just be closing, and a limit of them be reached. */
+const closingMs = 3000;
+
+/** After a seed that has changed the password, nobody would get in: neither we nor the tests. @throws `seed-failed` */
+async function requireLogin(
+  run: Run,
+  { id, engine, endpoint, startedAt }: Database,
+): Promise<void> {
+  const { tools, settings, signal } = run;
+  const { runtime, clock } = tools;
+  const readiness = engine.readiness(endpoint);
+  if ((await askOnce(runtime, id, readiness, signal)) === ready) return;
+  const state = await runtime.inspectContainer(id, signal);
+  const wasRestarted = state?.startedAt !== startedAt;
+  const timeoutMs = wasRestarted ? settings.waitTimeoutMs : closingMs;
+  try {
+    await waitUntilReady(runtime, clock, id, readiness, timeoutMs, signal);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'container-unhealthy') throw error;
+    const { user } = endpoint;
+    throw new AppError(
+      'seed-failed',
+      `after the seed, the login${user && ` of user "${user}"`} does not work any more: ${error.message}`,
+      {
+        cause: error,
+        hint: 'Let the seed leave that user, the password and the database as they are; others it may make',
+        details: error.details,
+      },
+    );
+  }
 }
 
 /** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
