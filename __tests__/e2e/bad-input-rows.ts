@@ -40,6 +40,8 @@ const generic: Inputs = {
   'container-port': '5432',
 };
 
+const elsewhere: Inputs = { image: testImage('redis:7'), args: '--dir /tmp' };
+
 export const rows: readonly Row[] = [
   {
     what: 'an unknown engine',
@@ -166,6 +168,25 @@ export const rows: readonly Row[] = [
     },
     words: [],
     hint: '(0 takes any free port)',
+  },
+  {
+    what: 'a data folder outside of the volume',
+    inputs: { image: testImage('mariadb:11.8'), args: '--datadir=/srv/data', seed: 'exit 9' },
+    words: ['the database keeps its data in /srv/data, not in /var/lib/mysql'],
+    hint: 'Set "data-path" to /srv/data',
+  },
+  {
+    what: 'a database that will write its files outside of the volume',
+    inputs: { ...elsewhere, seed: 'exit 9' },
+    words: ['the database keeps its data in /tmp, not in /data'],
+    hint: 'Set "data-path" to /tmp',
+  },
+  {
+    what: 'the same where nothing is to be kept',
+    inputs: { ...elsewhere, seed: 'true', save: 'false', reset: 'off' },
+    words: ['nothing would be saved: the database keeps its data in /tmp, not in /data'],
+    hint: '',
+    survives: true,
   },
   {
     what: 'a seed that fails',

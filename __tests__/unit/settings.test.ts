@@ -200,7 +200,7 @@ describe('settings', () => {
     ['image', 'sqlite:3', /cannot tell the engine/],
     ['quiesce', 'kill', /stop, pause, none/],
     ['before-copy', 'true', /with "quiesce" none only/],
-    ['data-path', '/data', /engine postgres does not take data-path/],
+    ['container-port', '5433', /engine postgres does not take container-port/],
     ['name', 'Bad Name', /must be/],
     ['key', 'x'.repeat(513), /513 characters/],
     ['key', 'a,b', /comma/],

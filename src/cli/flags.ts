@@ -80,7 +80,7 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   compression: { value: 'KIND', about: 'auto, zstd:1 (quick) to zstd:19 (small), or none (auto)' },
   'data-path': {
     value: '/PATH',
-    about: "generic, presets: where the data lies (the image's VOLUME)",
+    about: "where the database keeps its data (the engine's; generic: the image's VOLUME)",
   },
   'container-port': {
     value: 'PORT',

@@ -107,6 +107,11 @@ export interface Engine {
   readonly uncleanHint?: (exitCode: number, container: string) => string;
   /** Makes the server hand to its files all that it has committed: with `relaxedArgs` it may keep the last of it. */
   readonly flush?: (credentials: Credentials) => InnerCommand;
+  /**
+   * Prints the data folder, by the server's own word: a path on a line of its own. Engines without it say nothing of their
+   * data: a volume with nothing in it is all that can be seen.
+   */
+  readonly dataFolder?: (credentials: Credentials) => InnerCommand;
   /** Prints where data lies outside of the data folder: paths, one a line; relative ones do not count. */
   readonly dataFiles?: (credentials: Credentials) => InnerCommand;
   /** Exits 0 when a copy of the paused server's files would hold everything. Without it: it always does. */

@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import { genericEngine, type GenericOptions } from './generic.ts';
+import { locationOf } from './location.ts';
 import { mongodb } from './mongodb.ts';
 import { mariadb, mysql } from './mysql.ts';
 import { postgres } from './postgres.ts';
@@ -33,7 +34,9 @@ export function chooseEngine(
   const engine = engines.find(wanted);
   if (engine) {
     refuseOptions(engine, options);
-    return engine;
+    const { dataPath } = options;
+    if (dataPath === undefined) return engine;
+    return { ...engine, location: (image) => locationOf(image, dataPath) };
   }
   const preset = presets.find(wanted);
   if (preset || id === 'generic') return genericEngine(options, preset);
@@ -65,7 +68,6 @@ const noOptions: GenericOptions = {
 
 function refuseOptions({ id }: Engine, options: GenericOptions): void {
   const given = [
-    ...(options.dataPath === undefined ? [] : ['data-path']),
     ...(options.port === undefined ? [] : ['container-port']),
     ...(options.readyCommand === undefined ? [] : ['ready-command']),
     ...(options.url === undefined ? [] : ['url']),

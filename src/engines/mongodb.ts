@@ -36,6 +36,12 @@ export const mongodb: Engine = {
   initPath: '/docker-entrypoint-initdb.d',
 
   readiness: (credentials) => mongosh(credentials, 'db.adminCommand({ ping: 1 })'),
+  // What is neither in its arguments nor in its configuration is the default.
+  dataFolder: (credentials) =>
+    mongosh(
+      credentials,
+      'print(db.adminCommand({ getCmdLineOpts: 1 }).parsed.storage?.dbPath ?? "/data/db")',
+    ),
   // The journal is written ten times a second only: https://www.mongodb.com/docs/manual/core/journaling/
   flush: (credentials) => mongosh(credentials, 'db.adminCommand({ fsync: 1 })'),
 

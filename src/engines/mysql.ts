@@ -7,7 +7,7 @@ import type {
   InnerCommand,
   ReadDataFile,
 } from './engine.ts';
-import { longestPrefix } from '../paths.ts';
+import { locationOf } from './location.ts';
 import type { LeftOut } from '../snapshot/manifest.ts';
 import { userInfo } from './url.ts';
 import { downgradeProblem, plainVersion, seriesOf } from './versions.ts';
@@ -22,10 +22,7 @@ const shared = {
       : undefined,
   port: () => 3306,
 
-  location(image: ImageFacts) {
-    const dataPath = '/var/lib/mysql';
-    return { dataPath, mountPath: longestPrefix(image.volumes, dataPath) ?? dataPath };
-  },
+  location: (image: ImageFacts) => locationOf(image, '/var/lib/mysql'),
 
   initPath: '/docker-entrypoint-initdb.d',
   // What a crash could cost matters to nobody here; the binary log stays, for whoever tests replication.
@@ -61,6 +58,7 @@ export const mysql: Engine = {
 
   readiness: (credentials) => query(mysqlClient, credentials, 'select 1'),
   flush: (credentials) => query(mysqlClient, asRoot(credentials), flushAll),
+  dataFolder: (credentials) => query(mysqlClient, credentials, 'select @@datadir'),
   dataFiles: (credentials) =>
     query(mysqlClient, asRoot(credentials), 'select file_name from information_schema.files'),
   // Sizes that it knows by heart are up to a day old.
@@ -131,6 +129,7 @@ export const mariadb: Engine = {
 
   readiness: (credentials) => query(['mariadb'], credentials, 'select 1'),
   flush: (credentials) => query(['mariadb'], asRoot(credentials), flushAll),
+  dataFolder: (credentials) => query(['mariadb'], credentials, 'select @@datadir'),
   dataFiles: (credentials) =>
     query(
       ['mariadb'],

@@ -1,7 +1,7 @@
 import type { ImageFacts } from '../runtime/runtime.ts';
 import type { LeftOut } from '../snapshot/manifest.ts';
 import type { Credentials, DataState, Engine, Env, InnerCommand, ReadDataFile } from './engine.ts';
-import { longestPrefix } from '../paths.ts';
+import { locationOf } from './location.ts';
 import { walBeyondCheckpoint } from './postgres-wal.ts';
 import { userInfo } from './url.ts';
 
@@ -17,10 +17,8 @@ export const postgres: Engine = {
   port: () => 5432,
 
   // Up to 17 PGDATA is the declared volume itself; from 18 on it is a folder of the version below it.
-  location(image, env) {
-    const dataPath = env['PGDATA'] ?? image.env['PGDATA'] ?? '/var/lib/postgresql/data';
-    return { dataPath, mountPath: longestPrefix(image.volumes, dataPath) ?? dataPath };
-  },
+  location: (image, env) =>
+    locationOf(image, env['PGDATA'] ?? image.env['PGDATA'] ?? '/var/lib/postgresql/data'),
 
   expectedEnv(reference): Env {
     // `postgres:18-alpine`, `pgvector:pg18`, `timescaledb:latest-pg18`
@@ -54,6 +52,7 @@ export const postgres: Engine = {
   }),
 
   flush: (credentials) => psql(credentials, 'checkpoint'),
+  dataFolder: (credentials) => psql(credentials, 'show data_directory'),
   dataFiles: (credentials) =>
     psql(credentials, 'select pg_tablespace_location(oid) from pg_tablespace'),
 

@@ -107,6 +107,8 @@ function familyEngine(family: Family): Engine {
       refusal: `${name} without "--appendonly yes" keeps its data in memory: a paused copy would lose it`,
     }),
 
+    dataFolder: (credentials) => shell(`${client} config get dir`, credentials),
+
     // db0:keys=3,expires=1,avg_ttl=0. Without the heading it was no answer.
     itemCount: (credentials) =>
       shell(

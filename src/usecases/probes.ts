@@ -1,3 +1,5 @@
+import { posix } from 'node:path';
+
 import type { DataState, Endpoint, Engine, InnerCommand, ReadDataFile } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { logTailLines } from '../runtime/health.ts';
@@ -42,6 +44,33 @@ export async function usableData(
       : undefined);
   if (problem !== undefined) throw await uncleanError(runtime, target, problem);
   return data;
+}
+
+/**
+ * Why the volume will not hold what is put into a database that has just been made; `undefined` where it will, or nobody
+ * can tell. Its files are looked at first: the server need not be asked where they are there. One that has written none
+ * so far (Redis) will do so in the folder that it names.
+ */
+export async function dataElsewhere(
+  runtime: ContainerRuntime,
+  target: DataSource,
+  patience: Patience,
+): Promise<AppError | undefined> {
+  const { id, engine, endpoint, dataPath } = target;
+  const { unusable } = await engine.dataState(dataReader(runtime, target), endpoint);
+  if (unusable === undefined || !engine.dataFolder) return undefined;
+  const what = 'say where its data lies';
+  const answer = await ask(runtime, id, engine.dataFolder(endpoint), what, patience);
+  const folder = answer.exitCode === 0 ? /^\/.*?(?=\/?\s*$)/m.exec(answer.output)?.[0] : undefined;
+  if (folder === undefined || posix.relative(folder, dataPath) === '') return undefined;
+  return elsewhereError(`the database keeps its data in ${folder}, not in ${dataPath}`, folder);
+}
+
+/** @param path where the data is, if it is known */
+export function elsewhereError(problem: string, path = 'the folder with its data'): AppError {
+  return new AppError('invalid-settings', `nothing would be saved: ${problem}`, {
+    hint: `Set "data-path" to ${path}; or, for a database without a snapshot, "save" to false and "reset" to off`,
+  });
 }
 
 export function dataReader(

@@ -1,6 +1,5 @@
 import { secondsSince } from '../clock.ts';
 import { AppError, messageOf, toAppError } from '../errors.ts';
-import { askOnce, ready, waitUntilReady } from '../runtime/health.ts';
 import { runLabels } from '../runtime/labels.ts';
 import { keepsGolden } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
@@ -23,6 +22,7 @@ import {
   type Run,
 } from './run.ts';
 import type { Miss } from './search.ts';
+import { requireInVolume, requireLogin, requireWritten, sourceOf } from './seeding.ts';
 import { takeSnapshot, type TakenSnapshot } from './take.ts';
 import { reasonNotWorthwhile } from './worthwhile.ts';
 
@@ -100,38 +100,6 @@ async function seedDatabase(run: Run, base: Bundle<DatabaseManifest> | undefined
   return { database, baseKey };
 }
 
-/** Connections of the seed may just be closing, and a limit of them be reached. */
-const closingMs = 3000;
-
-/** After a seed that has changed the password, nobody would get in: neither we nor the tests. @throws `seed-failed` */
-async function requireLogin(
-  run: Run,
-  { id, engine, endpoint, startedAt }: Database,
-): Promise<void> {
-  const { tools, settings, signal } = run;
-  const { runtime, clock } = tools;
-  const readiness = engine.readiness(endpoint);
-  if ((await askOnce(runtime, id, readiness, signal)) === ready) return;
-  const state = await runtime.inspectContainer(id, signal);
-  const wasRestarted = state?.startedAt !== startedAt;
-  const timeoutMs = wasRestarted ? settings.waitTimeoutMs : closingMs;
-  try {
-    await waitUntilReady(runtime, clock, id, readiness, timeoutMs, signal);
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'container-unhealthy') throw error;
-    const { user } = endpoint;
-    throw new AppError(
-      'seed-failed',
-      `after the seed, the login${user && ` of user "${user}"`} does not work any more: ${error.message}`,
-      {
-        cause: error,
-        hint: 'Let the seed leave that user, the password and the database as they are; others it may make',
-        details: error.details,
-      },
-    );
-  }
-}
-
 /** The database of a base snapshot. `undefined` when it is no good; then nothing of it is left. */
 async function tryBase(run: Run, base: Bundle<DatabaseManifest>): Promise<Seeded | undefined> {
   try {
@@ -152,6 +120,7 @@ async function serveEmpty(run: Run): Promise<Database> {
     serve(run, plan.volumes, { initialise: true }),
   );
   tools.log.info(`ready in ${phases.seconds().ready ?? 0} s`);
+  await requireInVolume(run, database);
   return database;
 }
 
@@ -185,14 +154,13 @@ function snapshotAndRestart(run: Run, database: Database): Promise<Restarted<Tak
 
 /** So that its volumes can be kept as they are. */
 function stopAndRestart(run: Run, database: Database): Promise<Restarted<Quiesced<void>>> {
-  const { tools, settings, plan, signal } = run;
-  const { dataPath, volumes } = plan;
-  const source = { ...database, dataPath, mountPaths: volumes.map((each) => each.mountPath) };
-  const nothing = (): Promise<void> => Promise.resolve();
+  const { tools, settings, signal } = run;
+  const source = sourceOf(run, database);
   return restartAfter(
     run,
     database,
-    () => whileQuiesced(tools, source, { ...settings, trim: false }, nothing, signal),
+    () =>
+      whileQuiesced(tools, source, { ...settings, trim: false }, () => requireWritten(run), signal),
     ({ items }) => items,
   );
 }

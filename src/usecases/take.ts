@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 
 import { secondsSince } from '../clock.ts';
-import { AppError } from '../errors.ts';
 import { copyLabels } from '../runtime/labels.ts';
 import type { ImageFacts } from '../runtime/runtime.ts';
 import type { CopySettings } from '../settings.ts';
@@ -21,7 +20,7 @@ import { createdBy } from '../version.ts';
 import { archiveVolume } from './archive.ts';
 import type { Tools } from './context.ts';
 import { longestPrefix } from '../paths.ts';
-import { listLargestTables, outsideError, type DataSource } from './probes.ts';
+import { elsewhereError, listLargestTables, outsideError, type DataSource } from './probes.ts';
 import { whileQuiesced, type Quiesced, type QuiesceSettings } from './quiesce.ts';
 import type { Plan } from './plan.ts';
 import { belowRoot } from './worthless.ts';
@@ -107,11 +106,7 @@ async function copyVolumes(
     );
     // Engines that leave no mark of their own cannot tell. A folder may be the mount point of another volume.
     if (name === 'data' && contents.files === 0) {
-      throw new AppError(
-        'unclean-shutdown',
-        `the volume of the database (${mountPath}) is empty: it would be an empty snapshot`,
-        { hint: 'The database keeps its data elsewhere: see "data-path"' },
-      );
+      throw elsewhereError(`the volume of the database (${mountPath}) is empty`);
     }
     refuseOutwardLinks(contents, mountPath, mountPaths);
     volumes.push({ ...archived, mountPath });

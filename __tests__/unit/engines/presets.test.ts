@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { chooseEngine, engineIds } from '../../../src/engines/index.ts';
 import { presets } from '../../../src/engines/presets.ts';
 import { dataState, endpoint } from '../../support/engines.ts';
+import { makeImage } from '../../support/image-facts.ts';
 import { officialImage } from '../../support/official-images.ts';
 
 const nothingGiven = {
@@ -117,7 +118,19 @@ test('what an image would not take is refused with its rule', () => {
 });
 
 test('an engine with knowledge of its own does not take what it would not look at', () => {
-  expect(() =>
-    chooseEngine('postgres', undefined, { ...nothingGiven, dataPath: '/x', url: 'y' }),
-  ).toThrow('engine postgres does not take data-path, url');
+  expect(() => chooseEngine('postgres', undefined, { ...nothingGiven, port: 1, url: 'y' })).toThrow(
+    'engine postgres does not take container-port, url',
+  );
+});
+
+test('every engine is told where its data lies, and has it in the volume that the image declares for that', () => {
+  for (const id of ['postgres', 'mariadb', 'mongodb', 'redis']) {
+    const engine = chooseEngine(id, undefined, { ...nothingGiven, dataPath: '/opt/data/sub' });
+    const locationWith = (...volumes: string[]) => engine.location(makeImage({ volumes }), {});
+    expect(locationWith('/opt/data')).toEqual({
+      mountPath: '/opt/data',
+      dataPath: '/opt/data/sub',
+    });
+    expect(locationWith('/var/lib/mysql').mountPath).toBe('/opt/data/sub');
+  }
 });
