@@ -67,6 +67,31 @@ test('does not extract a snapshot of another major version, and seeds instead', 
   expect(await purposesSince(job.startMs, job.label)).toEqual(['database']);
 });
 
+test('does not trust indexes that were sorted by another library, and says so', async () => {
+  const store = `file:${await scratch.folder('store')}`;
+  await using first = await startJob();
+  const noted = "update pg_database set datcollversion = '1.0' where datname = 'postgres';";
+  const seed = `${seedAs('the first job')}\n${sqlScript(noted)}`;
+  const saved = await first.step({ ...inputs, store, seed });
+  expect(saved).toMatchObject({ exitCode: 0, warnings: [] });
+  await saved.post();
+
+  await using second = await startJob();
+  const step = await second.step({ ...inputs, store, seed: seedAs('the second job') });
+  expect(step).toMatchObject({ exitCode: 0, errors: [] });
+  const reason =
+    'the library of the image that sorts text has changed, and indexes may be wrong: database postgres 1.0 -> ';
+  expect(step.warnings).toEqual([
+    expect.stringContaining(reason),
+    expect.stringContaining('the snapshot shop cannot be used and stays in the store'),
+  ]);
+  expect(step.outputs).toMatchObject({
+    'cache-hit': 'false',
+    'miss-reason': expect.stringContaining(`the snapshot cannot be used: ${reason}`),
+  });
+  expect(await makerOf(step.outputs['container'])).toBe('the second job');
+});
+
 describe('a snapshot that is damaged in the store', () => {
   test.each([
     {

@@ -96,6 +96,8 @@ export interface Engine {
    * database, never for a temporary server that is there during initialisation.
    */
   readiness(credentials: Credentials): InnerCommand;
+  /** Why restored data is not safe with the server that serves it now, from what its `readiness` has printed. */
+  readonly restoredProblem?: (printed: string) => string | undefined;
   url(endpoint: Endpoint): string;
   /** The connection in the variables of the engine's own clients. */
   clientEnv(endpoint: Endpoint): Env;

@@ -37,7 +37,12 @@ export const postgres: Engine = {
   relaxedArgs: ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'],
   initPath: '/docker-entrypoint-initdb.d',
 
-  readiness: (credentials) => psql(credentials, 'select 1'),
+  // The exit code is that of the last one.
+  readiness(credentials) {
+    const { command, env } = psql(credentials, tellChangedCollations, 'select 1');
+    return { command, env: { ...env, PGOPTIONS: '-c client_min_messages=notice' } };
+  },
+  restoredProblem: collationProblem,
 
   url({ host, port, database, ...login }) {
     return `postgresql://${userInfo(login)}${host}:${port}/${encodeURIComponent(database)}`;
@@ -84,16 +89,62 @@ export const postgres: Engine = {
  * Over TCP: the image's temporary server for init files answers on the unix socket only. To the container's own address:
  * on 127.0.0.1 the image lets everybody in, whatever the password.
  */
-function psql({ user, password, database }: Credentials, sql: string): InnerCommand {
+function psql(
+  { user, password, database }: Credentials,
+  ...statements: readonly string[]
+): InnerCommand {
   return {
     command: [
       ...['sh', '-c', 'exec psql --host="$HOSTNAME" "$@"', 'psql'],
       ...['--port=5432', '--no-psqlrc', '--no-password', '--tuples-only', '--no-align'],
-      `--command=${sql}`,
+      ...statements.map((sql) => `--command=${sql}`),
     ],
     // Not as an argument: a name with "=" would be taken for a connection string.
     env: { PGUSER: user, PGDATABASE: database, PGPASSWORD: password, PGCONNECT_TIMEOUT: '5' },
   };
+}
+
+/**
+ * Text is sorted by the C library or by ICU. The data notes their versions (none for musl), and an image of the same tag may
+ * have others: then indexes are in an order that the server does not look for. Up to 14, a database does not note it, but
+ * what `initdb` has found of its locale does. Of other databases than the wanted one, only the default is seen. Only what
+ * is in use counts; what is pinned is in no pg_depend. `template0` has no version, on purpose.
+ * https://www.postgresql.org/docs/current/sql-altercollation.html#SQL-ALTERCOLLATION-NOTES
+ */
+const tellChangedCollations = `do $$
+  declare
+    v15 bool := current_setting('server_version_num')::int >= 150000;
+    what text;
+  begin
+    if v15 then
+      for what in execute $q$
+        select format('database %I %s -> %s', datname, coalesce(datcollversion, 'none'), coalesce(version, 'none'))
+          from (select *, pg_database_collation_actual_version(oid) version
+                  from pg_database where datname <> 'template0') d
+         where datcollversion is distinct from version $q$
+      loop raise notice 'changed collation: %', what; end loop;
+    end if;
+    for what in
+      select format('collation %I %s -> %s', collname, coalesce(collversion, 'none'), coalesce(version, 'none'))
+        from (select *, pg_collation_actual_version(oid) version
+                from (select * from pg_collation
+                       where collprovider <> 'd'
+                         and (oid in (select refobjid from pg_depend where refclassid = 'pg_collation'::regclass)
+                              or oid in (select attcollation from pg_attribute)
+                              or (not v15 and collprovider = 'c'
+                                  and lower(translate(collcollate, '-', '')) in
+                                  (select lower(translate(datcollate, '-', '')) from pg_database)))
+                      offset 0) used) c
+       where collversion is distinct from version
+    loop raise notice 'changed collation: %', what; end loop;
+  end $$`;
+
+function collationProblem(printed: string): string | undefined {
+  const changes = [...printed.matchAll(/changed collation: (.+)/g)].map(([, what]) => what);
+  if (changes.length === 0) return undefined;
+  const [first, ...others] = changes;
+  const more = others.length === 0 ? '' : `, and ${others.length} more`;
+  return `the library of the image that sorts text has changed, and indexes may be wrong: ${first ?? ''}${more}`;
 }
 
 /** With indexes and TOAST. One that is dropped meanwhile has no size. */

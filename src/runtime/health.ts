@@ -17,7 +17,7 @@ export interface Readiness {
 }
 
 /**
- * Runs the readiness command inside the container until it exits 0.
+ * Runs the readiness command inside the container until it exits 0. Resolves with what it has printed then.
  * @throws `container-unhealthy` with the last log lines when the container ends or `timeoutMs` is over
  */
 export async function waitUntilReady(
@@ -27,7 +27,7 @@ export async function waitUntilReady(
   readiness: Readiness,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const deadline = clock.monotonicMs() + timeoutMs;
   let lastAnswer = neverAsked;
   for (;;) {
@@ -54,9 +54,9 @@ export async function waitUntilReady(
       );
     }
     const answer = await ask(runtime, id, readiness, remainingMs, signal);
-    if (answer === ready) return;
+    if (answer.isReady) return answer.output;
     // A question cut off at the deadline says less than the one before it.
-    if (clock.monotonicMs() < deadline || lastAnswer === neverAsked) lastAnswer = answer;
+    if (clock.monotonicMs() < deadline || lastAnswer === neverAsked) lastAnswer = inShort(answer);
     await clock.sleep(pauseMs, signal);
   }
 }
@@ -68,31 +68,41 @@ export function howEnded(state: ContainerState | undefined): string {
 }
 
 /** As {@link waitUntilReady}, but once: {@link ready}, or what it said instead. */
-export function askOnce(
+export async function askOnce(
   runtime: ContainerRuntime,
   id: string,
   readiness: Readiness,
   signal: AbortSignal,
 ): Promise<string> {
-  return ask(runtime, id, readiness, answerTimeoutMs, signal);
+  const answer = await ask(runtime, id, readiness, answerTimeoutMs, signal);
+  return answer.isReady ? ready : inShort(answer);
 }
 
-/** `ready`, or what the command said. A command that hangs is given up at the deadline. */
+interface Answer {
+  readonly isReady: boolean;
+  readonly output: string;
+}
+
+function inShort({ output }: Answer): string {
+  return output.split('\n').at(-1) ?? '';
+}
+
+/** A command that hangs is given up at the deadline. */
 async function ask(
   runtime: ContainerRuntime,
   id: string,
   readiness: Readiness,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Answer> {
   const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
     const { exitCode, output } = await runtime.exec(id, readiness.command, readiness.env, patience);
-    return exitCode === 0 ? ready : (output.trim().split('\n').at(-1) ?? `exit code ${exitCode}`);
+    return { isReady: exitCode === 0, output: output.trim() };
   } catch (error) {
     signal.throwIfAborted();
     // The container may have ended between the two questions; the next inspection tells.
     if (error instanceof AppError && error.code === 'docker-unreachable') throw error;
-    return messageOf(error);
+    return { isReady: false, output: messageOf(error) };
   }
 }

@@ -17,6 +17,8 @@ export interface Database {
   readonly startedAt: string;
   /** The port published on the host, to be published again; in a network there may be none. */
   readonly hostPort: number | undefined;
+  /** What its engine's readiness command has printed when it was ready. */
+  readonly printed: string;
   /** What it writes to. */
   readonly volumes: readonly PlannedVolume[];
 }
@@ -79,7 +81,8 @@ async function launchOn(
   }
   await runtime.startContainer(id, signal);
   const readiness = engine.readiness(credentials);
-  await waitUntilReady(runtime, clock, id, readiness, wanted.waitTimeoutMs, signal);
+  const { waitTimeoutMs } = wanted;
+  const printed = await waitUntilReady(runtime, clock, id, readiness, waitTimeoutMs, signal);
 
   const [state, info] = await Promise.all([runtime.inspectContainer(id, signal), runtime.info()]);
   const boundPort = state?.hostPort;
@@ -96,6 +99,6 @@ async function launchOn(
       : { host: spec.name, port: containerPort };
   return {
     ...{ id, engine, volumes, endpoint: { ...credentials, host, port } },
-    ...{ hostPort: boundPort, startedAt: state.startedAt },
+    ...{ hostPort: boundPort, startedAt: state.startedAt, printed },
   };
 }

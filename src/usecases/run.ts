@@ -73,7 +73,8 @@ export async function serve(
 /**
  * Fills new volumes from the bundle, which is used up by it, and starts the database on them.
  * @param how `golden`: they stay as they are, and it writes to clones of them
- * @throws `container-unhealthy` also for a server that holds nothing of what it should
+ * @throws `container-unhealthy` also for a server that holds nothing of what it should; `snapshot-incompatible` for one
+ *   that does not read the data as the one that wrote it
  */
 export async function serveRestored(
   run: Run,
@@ -95,6 +96,12 @@ export async function serveRestored(
     const volumes = how.golden ? await liveVolumes(run) : plan.volumes;
     return serve(run, volumes, { initialise: false });
   });
+  const problem = plan.engine.restoredProblem?.(database.printed);
+  if (problem !== undefined) {
+    throw new AppError('snapshot-incompatible', problem, {
+      hint: 'Give the image by its digest to decide yourself when it changes',
+    });
+  }
   await requireItems(run, database, bundle.manifest.engine.items);
   return database;
 }

@@ -53,6 +53,16 @@ describe('postgres', () => {
     });
   });
 
+  test('finds in the answer of a restored server what it sorts otherwise', () => {
+    const problem = (printed: string) => postgres.restoredProblem?.(printed);
+    expect(problem('DO\n1')).toBeUndefined();
+    expect(problem('NOTICE:  changed collation: database shop 2.36 -> none\nDO\n1')).toMatch(
+      /indexes may be wrong: database shop 2\.36 -> none$/,
+    );
+    const many = ['a', 'b', 'c'].map((name) => `NOTICE:  changed collation: ${name}\n`).join('');
+    expect(problem(many)).toMatch(/: a, and 2 more$/);
+  });
+
   function control(state: number): Buffer {
     const bytes = Buffer.alloc(8192);
     bytes.writeInt32LE(state, 16);
