@@ -21,17 +21,28 @@ export function packTar(entries: readonly SmallEntry[]): Readable {
   return Readable.from([...blocks, Buffer.alloc(2 * blockBytes)], { objectMode: false });
 }
 
-/** Regular files as a tar to be extracted at `/`: they land in `folder`, by their base names. */
-export function packFiles(
-  folder: string,
-  files: readonly { readonly path: string; readonly content: Buffer }[],
-): Readable {
-  return packTar(
-    files.map(({ path, content }) => {
-      const name = `${folder.replace(/^\/+/, '')}/${path.slice(path.lastIndexOf('/') + 1)}`;
-      return { name: nameBytes(name), mode: 0o755, content };
-    }),
-  );
+/** A regular file to be packed. */
+export interface PackedFile {
+  /** Absolute, in the container. */
+  readonly path: string;
+  readonly mode: number;
+  readonly sizeBytes: number;
+  /** Exactly so many bytes, or an error. */
+  readonly content: AsyncIterable<Buffer>;
+}
+
+/** Files as a tar to be extracted at `/`. It ends with the error of a content that fails. */
+export function packFiles(files: readonly PackedFile[]): Readable {
+  return Readable.from(tarOf(files), { objectMode: false });
+}
+
+async function* tarOf(files: readonly PackedFile[]): AsyncGenerator<Buffer> {
+  for (const { path, content, ...fields } of files) {
+    yield* newHead({ ...fields, name: nameBytes(path.replace(/^\/+/, '')) });
+    yield* content;
+    yield Buffer.alloc(paddingOf(fields.sizeBytes));
+  }
+  yield Buffer.alloc(2 * blockBytes);
 }
 
 /**

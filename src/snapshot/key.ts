@@ -12,7 +12,13 @@ export type KeyParts = readonly KeyPart[];
 export interface KeyFile {
   /** Relative to the workspace, with forward slashes. */
   readonly path: string;
-  readonly content: Buffer;
+  /** Where it is on this machine. */
+  readonly source: string;
+  /** The setting that names it. */
+  readonly input: string;
+  /** Of its contents, when they were hashed. */
+  readonly sizeBytes: number;
+  readonly sha256: string;
 }
 
 /** `snapvol-ENGINE-ARCH-HASH`: readable in front, decided by the hash. Same parts, same key; order does not matter. */
@@ -69,11 +75,11 @@ export function fingerprint(text: string | Buffer): string {
 }
 
 /** One fingerprint over the paths and contents of files, whatever their order. */
-export function filesFingerprint(files: readonly KeyFile[]): string {
+export function filesFingerprint(files: readonly Pick<KeyFile, 'path' | 'sha256'>[]): string {
   if (files.length === 0) return 'none';
   const hash = createHash('sha256');
-  for (const { path, content } of files.toSorted((a, b) => compare(a.path, b.path))) {
-    hash.update(lengthPrefixed(path)).update(lengthPrefixed(content));
+  for (const { path, sha256 } of files.toSorted((a, b) => compare(a.path, b.path))) {
+    hash.update(lengthPrefixed(path)).update(sha256);
   }
   return `${files.length} ${files.length === 1 ? 'file' : 'files'} sha256:${hash.digest('hex').slice(0, 16)}`;
 }
@@ -101,7 +107,7 @@ function compare(a: string, b: string): number {
 }
 
 /** So that no two lists of values run into the same bytes. */
-function lengthPrefixed(value: string | Buffer): Buffer {
+function lengthPrefixed(value: string): Buffer {
   const bytes = Buffer.from(value);
   return Buffer.concat([Buffer.from(`${bytes.length}:`), bytes]);
 }

@@ -1,8 +1,11 @@
+import type { Readable } from 'node:stream';
+
 import type { Credentials, Endpoint, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { howEnded, logTailLines, waitUntilReady } from '../runtime/health.ts';
 import type { ContainerSpec } from '../runtime/runtime.ts';
 import { packFiles } from '../runtime/small-tar.ts';
+import { contentOf } from '../snapshot/key-files.ts';
 import type { KeyFile } from '../snapshot/key.ts';
 import type { Tools } from './context.ts';
 import type { PlannedVolume } from './plan.ts';
@@ -59,6 +62,16 @@ export async function launch(tools: Tools, wanted: Launch, signal: AbortSignal):
   }
 }
 
+/** They land in one folder, by their base names. The mode lets a script be run, and not read by another one. */
+function packInit(folder: string, files: readonly KeyFile[]): Readable {
+  return packFiles(
+    files.map((file) => ({
+      path: `${folder}/${file.path.slice(file.path.lastIndexOf('/') + 1)}`,
+      ...{ mode: 0o755, sizeBytes: file.sizeBytes, content: contentOf(file) },
+    })),
+  );
+}
+
 async function launchOn(
   { runtime, clock }: Tools,
   wanted: Launch,
@@ -77,7 +90,7 @@ async function launchOn(
     ...(hostPort !== undefined && { publish: { containerPort, hostPort } }),
   });
   if (engine.initPath !== undefined && initFiles.length > 0) {
-    await runtime.putArchive(id, '/', packFiles(engine.initPath, initFiles), signal);
+    await runtime.putArchive(id, '/', packInit(engine.initPath, initFiles), signal);
   }
   await runtime.startContainer(id, signal);
   const readiness = engine.readiness(credentials);

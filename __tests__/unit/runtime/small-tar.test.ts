@@ -38,8 +38,12 @@ test('owners that only pax records tell, as Docker does with large ones, are rea
 
 test('files are packed whole, whatever their names', async () => {
   const names = ['1.sql', `${'n'.repeat(200)}.sql`, 'Zürich.sh'];
-  const files = names.map((name) => ({ path: `db/${name}`, content: Buffer.from(`of ${name}`) }));
-  const listed = await listTar(await buffer(packFiles('/docker-entrypoint-initdb.d', files)));
+  const files = names.map((name) => ({ name, content: Buffer.from(`of ${name}`) }));
+  const packed = files.map(({ name, content }) => ({
+    path: `/docker-entrypoint-initdb.d/${name}`,
+    ...{ mode: 0o755, sizeBytes: content.length, content: Readable.from([content]) },
+  }));
+  const listed = await listTar(await buffer(packFiles(packed)));
   expect(listed.map(({ name }) => Buffer.from(name, 'latin1').toString())).toEqual(
     names.map((name) => `docker-entrypoint-initdb.d/${name}`),
   );
