@@ -103,15 +103,61 @@ export function databaseName(value: string): string {
   );
 }
 
+/**
+ * `NAME=VALUE`, one a line. A value between quotes may go over several lines; what is between them is taken as it is,
+ * there are no escapes. Any other value is as it stands, with the quotes in it. No message repeats a value: it may be a
+ * secret.
+ */
 export function environment(value: string): Env {
-  return Object.fromEntries(
-    lines(value).map((line, at) => {
-      const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
-      // Not the line itself: it may be the second line of a secret.
-      if (!match) throw new Error(`line ${at + 1} is not NAME=VALUE`);
-      return [match[1] ?? '', match[2] ?? ''];
-    }),
-  );
+  const env = new Map<string, string>();
+  const given = value.split('\n');
+  for (let at = 0; at < given.length; at += 1) {
+    const line = (given[at] ?? '').trim();
+    if (line === '') continue;
+    const [, name, unquoted] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
+    if (name === undefined || unquoted === undefined) {
+      throw new Error(`line ${at + 1} is not NAME=VALUE; quote a value of several lines`);
+    }
+    if (env.has(name)) throw new Error(`line ${at + 1}: ${name} is given twice`);
+    const rest = given
+      .slice(at)
+      .join('\n')
+      .trimStart()
+      .slice(name.length + 1);
+    const quoted = quotedValue(rest, `line ${at + 1}: the quote of ${name}`);
+    env.set(name, quoted ?? unquoted);
+    at += (quoted ?? '').split('\n').length - 1;
+  }
+  return Object.fromEntries(env);
+}
+
+/** What is between the quotes that `text` begins with; `undefined` where they do not hold all of its first lines. */
+function quotedValue(text: string, what: string): string | undefined {
+  const [quote = ''] = text;
+  if (!`"'`.includes(quote) || quote === '') return undefined;
+  const end = text.indexOf(quote, 1);
+  if (end === -1) throw new Error(`${what} is not closed`);
+  const value = text.slice(1, end);
+  if (/^[^\S\n]*(\n|$)/.test(text.slice(end + 1))) return value;
+  // Such as "a","b": as it stands.
+  if (!value.includes('\n')) return undefined;
+  throw new Error(`${what} is closed in the middle of a line`);
+}
+
+/** Networks that containers have without any of their own, and why a database is not started in them. */
+const unusableNetworks: Readonly<Record<string, string>> = {
+  host: 'every database would take the port of its image on all addresses of the machine; without "network" the port is published on this machine',
+  none: 'nobody could connect to the database; leave "network" out',
+};
+
+/** A network of the engine; `undefined` for its own one, where ports are published. Whether it is there, the engine knows. */
+export function networkName(value: string): string | undefined {
+  if (value === 'bridge' || value === 'default') return undefined;
+  const reason = value.startsWith('container:')
+    ? 'the port of the database would be one of the other container; join the network that it is in, by name'
+    : unusableNetworks[value];
+  if (reason !== undefined) throw new Error(`"${value}" cannot be used: ${reason}`);
+  return value;
 }
 
 export function durationMs(value: string): number {

@@ -184,6 +184,18 @@ describe('volumes', () => {
   });
 });
 
+test('networks are told with their ids', async () => {
+  const name = newName();
+  const made = await docker('network', 'create', name);
+  try {
+    const networks = await runtime.listNetworks();
+    expect(networks).toContainEqual({ id: made.trim(), name });
+    expect(networks.map((each) => each.name)).toEqual(expect.arrayContaining(['bridge', 'none']));
+  } finally {
+    await docker('network', 'rm', name);
+  }
+});
+
 describe('containers', () => {
   test('are found by all of their labels, running or not, and say what they are', async () => {
     const which = { ...labels, which: newName() };

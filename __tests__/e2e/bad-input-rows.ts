@@ -234,8 +234,8 @@ export const rows: readonly Row[] = [
   {
     what: 'a network that does not exist',
     inputs: { network: 'no-such-network' },
-    words: ['no-such-network'],
-    hint: '',
+    words: ['network: the engine has no network no-such-network'],
+    hint: 'Make it first',
   },
   {
     what: 'no snapshot where one is wanted',

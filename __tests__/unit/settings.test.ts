@@ -224,7 +224,13 @@ describe('settings', () => {
     ['require-provenance', 'ref=', /"ref=" is not NAME=PATTERN/],
     ['port', '-1', /not a port/],
     ['port', '65536', /not a port/],
-    ['env', 'A=1\n2B=3', /not NAME=VALUE/],
+    ['env', 'A=1\n2B=3', /line 2 is not NAME=VALUE; quote/],
+    ['env', 'A=1\nB="x\ny', /line 2: the quote of B is not closed$/],
+    ['env', "A='x\nB='y'", /line 1: the quote of A is closed in the middle of a line$/],
+    ['env', 'A=1\n\nA=2', /line 3: A is given twice$/],
+    ['network', 'host', /^network: "host" cannot be used: every database would take the port/],
+    ['network', 'none', /^network: "none" cannot be used: nobody could connect/],
+    ['network', 'container:app', /join the network that it is in/],
     ['args', '-c "x', /quote is not closed/],
     ['options', '--privileged', /only --memory and --shm-size/],
     ['options', '--memory much', /not a size/],
@@ -245,8 +251,30 @@ describe('settings', () => {
     expect(problem).toMatch(message);
   });
 
+  test('values between quotes lose them, and may go over several lines; others stay as they are', () => {
+    const pem = '-----BEGIN KEY-----\n  a=b\n\n-----END KEY-----\n';
+    const given = [
+      ...['TZ="Europe/Berlin"', 'ONE=\'a "b" \'  ', 'EMPTY=""', `  PEM="${pem}"`, 'AFTER=x'],
+      ...['JSON={"a": "b"}', 'LIST="a","b"', `PASSWORD=a#b'c"\\n`, 'NOTHING='],
+    ];
+    expect(makeSettings({ env: given.join('\n') }).env).toEqual({
+      ...{ TZ: 'Europe/Berlin', ONE: 'a "b" ', EMPTY: '', PEM: pem, AFTER: 'x' },
+      ...{ JSON: '{"a": "b"}', LIST: '"a","b"', PASSWORD: `a#b'c"\\n`, NOTHING: '' },
+    });
+    expect(makeSettings({ env: 'A="x\r\ny"\r\nB=z\r' }).env).toEqual({ A: 'x\r\ny', B: 'z' });
+  });
+
+  test('the network that the engine gives to all is as none', () => {
+    for (const network of ['bridge', 'default', '']) {
+      expect(makeSettings({ network }).network).toBeUndefined();
+    }
+    expect(makeSettings({ network: 'job' }).network).toBe('job');
+  });
+
   test('a wrong line of env is not repeated with its value', () => {
-    expect(problemsOf({ image: 'postgres', env: '1X=secret' }).join()).not.toContain('secret');
+    for (const env of ['1X=secret', 'A="secret', 'A="secret\nsecret" secret', 'A="x\ny"\nsecret']) {
+      expect(problemsOf({ image: 'postgres', env }).join()).toMatch(/^env: line (?!.*secret)/);
+    }
   });
 
   test('other runs are read with a token, which is no part of the settings', () => {

@@ -297,6 +297,14 @@ export function connectDocker({
       await find(`remove the volume ${name}`, undefined, () => docker.getVolume(name).remove());
     },
 
+    listNetworks: (signal) =>
+      call('list networks', signal, async () => {
+        const found = await docker.listNetworks({ ...abortable(signal) } as object);
+        return found
+          .map(({ Id, Name }) => ({ id: Id, name: Name }))
+          .sort((a, b) => (a.name < b.name ? -1 : 1));
+      }),
+
     async createContainer(spec, signal) {
       try {
         const container = await docker.createContainer({

@@ -127,6 +127,11 @@ export interface VolumeInfo extends VolumeDriver {
   readonly mountpoint: string;
 }
 
+export interface NetworkInfo {
+  readonly id: string;
+  readonly name: string;
+}
+
 export interface NamedImage {
   readonly reference: string;
   readonly labels: Labels;
@@ -179,6 +184,9 @@ export interface ContainerRuntime {
   findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined>;
   listVolumes(labels: Labels, signal?: AbortSignal): Promise<readonly VolumeInfo[]>;
   removeVolume(name: string): Promise<void>;
+
+  /** All there are, by name. */
+  listNetworks(signal?: AbortSignal): Promise<readonly NetworkInfo[]>;
 
   /** Created, not started. Returns the id. @throws `name-taken`; `volume-missing` for a folder that it has not */
   createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<string>;

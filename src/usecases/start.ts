@@ -1,5 +1,6 @@
 import { AppError, toAppError } from '../errors.ts';
 import { runLabels } from '../runtime/labels.ts';
+import type { ContainerRuntime } from '../runtime/runtime.ts';
 import type { Settings } from '../settings.ts';
 import type { Bundle } from '../snapshot/bundle.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
@@ -33,6 +34,7 @@ export async function start(
   const { owner } = who;
   maskPassword(log, settings.engine, settings.credentials);
   await runtime.info();
+  await requireNetwork(runtime, settings.network, signal);
   signal.throwIfAborted();
   await noteStarting(runtime, owner);
   try {
@@ -48,6 +50,24 @@ export async function start(
     await cleanUp(tools, owner.run);
     throw toAppError(error);
   }
+}
+
+/** The engine's own, that no database joins by name. */
+const ownNetworks: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
+
+/** @throws `invalid-settings` for a network that the engine does not have, by name or id */
+async function requireNetwork(
+  runtime: ContainerRuntime,
+  wanted: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (wanted === undefined) return;
+  const networks = await runtime.listNetworks(signal);
+  if (networks.some(({ id, name }) => name === wanted || id.startsWith(wanted))) return;
+  const names = networks.map(({ name }) => name).filter((name) => !ownNetworks.has(name));
+  throw new AppError('invalid-settings', `network: the engine has no network ${wanted}`, {
+    hint: `Make it first ("docker network create ${wanted}"), or leave "network" out. There is: ${names.join(', ') || 'none'}`,
+  });
 }
 
 async function restoreOrSeed(run: Run, search: Search): Promise<StartReport> {
