@@ -1,5 +1,8 @@
+import { posix } from 'node:path';
+
 import type { Env } from './engines/engine.ts';
 import { atHome } from './paths.ts';
+import type { ContainerOptions, Ulimit } from './runtime/runtime.ts';
 import type { Compression } from './runtime/volume-copier.ts';
 import { keyProblem } from './snapshot/key.ts';
 import { provenanceNames, type ProvenanceRule } from './snapshot/acceptance.ts';
@@ -160,6 +163,11 @@ export function networkName(value: string): string | undefined {
   return value;
 }
 
+export function hostName(value: string): string {
+  if (/^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$/i.test(value)) return value;
+  throw new Error(`"${value}" is not a name of a host: letters, digits, ".", "_", "-"`);
+}
+
 export function durationMs(value: string): number {
   const match = /^(\d+)(s|m)?$/.exec(value);
   const seconds = Number(match?.[1]) * (match?.[2] === 'm' ? 60 : 1);
@@ -228,6 +236,27 @@ export function extraVolumes(value: string): ExtraVolume[] {
   return volumes;
 }
 
+/** What of this machine is put into a container: a file, or all of a folder. */
+export interface WantedFiles {
+  readonly local: string;
+  /** Absolute. With a slash at its end, a file keeps its name in it. */
+  readonly target: string;
+  readonly owner: number;
+  readonly group: number;
+}
+
+/** `LOCAL:/PATH/IN/CONTAINER`, one a line; `:UID` or `:UID:GID` behind it is the owner, else root. */
+export function containerFiles(value: string): WantedFiles[] {
+  return lines(value).map((line) => {
+    const match = /^(.+?):(\/[^:]*)(?::(\d{1,9})(?::(\d{1,9}))?)?$/.exec(line);
+    const [, local = '', path = '', owner = '0', group = owner] = match ?? [];
+    if (!match) throw new Error(`"${line}" is not LOCAL:/PATH/IN/CONTAINER[:UID[:GID]]`);
+    const target = posix.normalize(path);
+    if (local.startsWith('!')) throw new Error(`"${line}" takes nothing out: name what goes in`);
+    return { local, target, owner: Number(owner), group: Number(group) };
+  });
+}
+
 export function parseCompression(value: string): Compression {
   if (value === 'none') return { kind: 'none' };
   if (value === 'auto' || value === 'zstd') return { kind: 'zstd', level: 'auto' };
@@ -237,22 +266,50 @@ export function parseCompression(value: string): Compression {
   return { kind: 'zstd', level };
 }
 
-export interface ContainerOptions {
-  readonly memoryBytes?: number;
-  readonly shmBytes?: number;
-}
+/** What each option adds to those before it. */
+const containerOptions: Readonly<
+  Record<string, (value: string, before: ContainerOptions) => ContainerOptions>
+> = {
+  '--memory': (value) => ({ memoryBytes: sizeBytes(value) }),
+  '-m': (value) => ({ memoryBytes: sizeBytes(value) }),
+  '--shm-size': (value) => ({ shmBytes: sizeBytes(value) }),
+  '--ulimit': (value, { ulimits = [] }) => ({ ulimits: [...ulimits, ulimit(value)] }),
+  '--tmpfs': (value, { tmpfs }) => ({ tmpfs: { ...tmpfs, ...tmpfsMount(value) } }),
+  '--cap-add': (value, { capAdd = [] }) => ({ capAdd: [...capAdd, capability(value)] }),
+};
 
-/** `--memory 1g --shm-size 256m`, as `docker run` has them. */
+/** `--memory 1g --ulimit nofile=1024:2048`, as `docker run` has them. */
 export function parseOptions(value: string): ContainerOptions {
-  const result: { memoryBytes?: number; shmBytes?: number } = {};
-  const words = splitWords(value).flatMap((word) => word.split('='));
-  for (let i = 0; i < words.length; i += 2) {
-    const [option, size = ''] = words.slice(i, i + 2);
-    if (option === '--memory' || option === '-m') result.memoryBytes = sizeBytes(size);
-    else if (option === '--shm-size') result.shmBytes = sizeBytes(size);
-    else throw new Error(`"${option ?? ''}" is not supported, only --memory and --shm-size`);
+  let result: ContainerOptions = {};
+  const words = splitWords(value);
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    const [, option = word, joined] = /^(-[^=]*)=(.*)$/s.exec(word) ?? [];
+    const add = Object.hasOwn(containerOptions, option) ? containerOptions[option] : undefined;
+    if (!add) {
+      const known = Object.keys(containerOptions).filter((each) => each !== '-m');
+      throw new Error(`"${option}" is not supported, only ${known.join(', ')}`);
+    }
+    const given = joined ?? words.shift();
+    if (given === undefined) throw new Error(`${option} needs a value`);
+    result = { ...result, ...add(given, result) };
   }
   return result;
+}
+
+function ulimit(value: string): Ulimit {
+  const [, name, soft, hard = soft] = /^([a-z]+)=(-1|\d+)(?::(-1|\d+))?$/.exec(value) ?? [];
+  if (name !== undefined) return { name, soft: Number(soft), hard: Number(hard) };
+  throw new Error(`"${value}" is not a limit like nofile=1024 or nofile=1024:2048`);
+}
+
+function tmpfsMount(value: string): Readonly<Record<string, string>> {
+  const [, path = '', options = ''] = /^([^:]*):?(.*)$/s.exec(value) ?? [];
+  return { [absolutePath(path)]: options };
+}
+
+function capability(value: string): string {
+  if (/^[a-z_]+$/i.test(value)) return value.toUpperCase();
+  throw new Error(`"${value}" is not a capability like SYS_NICE`);
 }
 
 function sizeBytes(value: string): number {

@@ -1,9 +1,11 @@
 import type { Credentials, Engine, Env } from './engines/engine.ts';
 import { chooseEngine } from './engines/index.ts';
+import type { ContainerOptions } from './runtime/runtime.ts';
 import { cloneMethods, type CloneMethod } from './runtime/volume-cloner.ts';
 import { copyMethods, type Compression, type CopyMethod } from './runtime/volume-copier.ts';
 import {
   absolutePath,
+  containerFiles,
   countBetween,
   databaseName,
   digestText,
@@ -11,6 +13,7 @@ import {
   environment,
   extraVolumes,
   filePatterns,
+  hostName,
   keyLines,
   keyText,
   networkName,
@@ -23,8 +26,8 @@ import {
   storageBytes,
   text,
   trueOrFalse,
-  type ContainerOptions,
   type ExtraVolume,
+  type WantedFiles,
 } from './setting-values.ts';
 import type { Acceptance } from './snapshot/acceptance.ts';
 import { quiesceMethods, type Quiesce } from './snapshot/manifest.ts';
@@ -34,7 +37,7 @@ import { readStore, type SettingsContext } from './store-settings.ts';
 import type { StoreLocation } from './stores/location.ts';
 
 export { credentialsIn, engineOf, uncleanProgram, unknownProgram } from './engines/index.ts';
-export type { ExtraVolume } from './setting-values.ts';
+export type { ExtraVolume, WantedFiles } from './setting-values.ts';
 
 /** The inputs of the root action, which are the flags of `snapvol start`. */
 export const inputNames = [
@@ -60,6 +63,8 @@ export const inputNames = [
   'database',
   'port',
   'network',
+  'network-alias',
+  'files',
   'env',
   'args',
   'options',
@@ -124,10 +129,12 @@ export interface Settings extends CopySettings {
   /** Host port; `undefined`: the container's own number, 0: any free one. */
   readonly port: number | undefined;
   readonly network: string | undefined;
+  /** Its name in that network. */
+  readonly networkAlias: string | undefined;
+  readonly files: readonly WantedFiles[];
   readonly env: Env;
   readonly args: readonly string[];
-  readonly memoryBytes: number | undefined;
-  readonly shmBytes: number | undefined;
+  readonly options: ContainerOptions;
   readonly durability: 'relaxed' | 'full';
   readonly extraVolumes: readonly ExtraVolume[];
   /** Larger snapshots are not restored: of all tar streams, with holes of files written out. */
@@ -179,7 +186,6 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
   if (engine && engine.initPath === undefined && init.length > 0) {
     problems.push(`init: images of engine ${engine.id} take no init files; use "seed"`);
   }
-  const options = read<ContainerOptions, ContainerOptions>('options', parseOptions, {});
 
   const settings = {
     image: image ?? engine?.defaultImage ?? '',
@@ -195,10 +201,11 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     credentials,
     port,
     network: read('network', networkName, undefined),
+    networkAlias: read('network-alias', hostName, undefined),
+    files: read('files', containerFiles, []),
     env,
     args: read('args', splitWords, []),
-    memoryBytes: options.memoryBytes,
-    shmBytes: options.shmBytes,
+    options: read('options', parseOptions, {}),
     durability: read('durability', oneOf(['relaxed', 'full']), 'relaxed'),
     extraVolumes: read('volumes-extra', extraVolumes, []),
     maxBytes: read('max-size', storageBytes, defaultMaxBytes),
@@ -209,6 +216,9 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
 
   if (settings.clones > 0 && !keepsGolden(settings)) {
     problems.push('clones: they need "quiesce" to be "stop", and "reset" not to be "off"');
+  }
+  if (settings.networkAlias !== undefined && settings.network === undefined) {
+    problems.push('network-alias: it is a name in a network: give "network", too');
   }
   if (!engine || problems.length > 0) throw invalidSettings(problems);
   const engineInputs = Object.fromEntries(

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
@@ -202,6 +203,57 @@ test('joins a network, where its name is the host, and keeps a port that was ask
     expect(step.log).toContain(`\n${published}\n`);
     const ownUrl = `postgresql://postgres:postgres@${published}/postgres`;
     expect(await queryUrl(ownUrl, 'select * from item')).toBe('1');
+    await step.post();
+    expect(await job.leftovers()).toEqual(nothing);
+  } finally {
+    await docker('network', 'rm', network);
+  }
+});
+
+test('gives a database a second name, files and limits, and its clones the same files and limits', async () => {
+  const network = `snapvol-test-${randomBytes(4).toString('hex')}`;
+  await docker('network', 'create', network);
+  try {
+    await using job = await startJob();
+    const inWorkspace = (path: string): string => join(job.workspaceDir, path);
+    await mkdir(inWorkspace('certs/ca'), { recursive: true });
+    await writeFile(inWorkspace('certs/ca/server.key'), 'a key', { mode: 0o600 });
+    const data = '/var/lib/postgresql/data';
+    const lines = [
+      ...["listen_addresses = '*'", "work_mem = '7MB'", `data_directory = '${data}'`],
+      ...[`hba_file = '${data}/pg_hba.conf'`, `ident_file = '${data}/pg_ident.conf'`],
+    ];
+    await writeFile(inWorkspace('fast.conf'), `${lines.join('\n')}\n`);
+    const step = await job.step({
+      ...{ image, network, seed, 'network-alias': 'db', clones: '1', save: 'false' },
+      store: `file:${await scratch.folder('store')}`,
+      files: 'certs:/opt/certs:999\nfast.conf:/etc/snapvol/',
+      args: '-c config_file=/etc/snapvol/fast.conf',
+      options: '--ulimit nofile=2048:4096 --tmpfs /scratch:size=8m --cap-add SYS_NICE',
+    });
+    expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
+    const { host, url = '', urls = '' } = step.outputs;
+    expect(host).toBe('db');
+    const [clone = ''] = JSON.parse(urls) as string[]; // as users read it
+    expect(new URL(clone).hostname).not.toBe('db');
+    const look = [
+      ...['stat -c "%n %a %u:%g" /opt/certs/ca/server.key /etc/snapvol/fast.conf'],
+      ...['cat /opt/certs/ca/server.key; echo; ulimit -Sn; ulimit -Hn; df /scratch | tail -1'],
+    ].join('; ');
+    const capAdd = '{{.HostConfig.CapAdd}}';
+    for (const each of [url, clone]) {
+      expect(await queryUrl(each, 'select count(*) from item; show work_mem', network)).toBe(
+        '1\n7MB',
+      );
+    }
+    const { containers } = await madeWith(job.label);
+    expect(containers).toHaveLength(2);
+    for (const container of containers) {
+      expect(await docker('exec', container, 'bash', '-c', look)).toMatch(
+        /^\S+ 600 999:999\n\S+ 644 0:0\na key\n2048\n4096\ntmpfs +8192 .*$/,
+      );
+      expect(await docker('inspect', '--format', capAdd, container)).toMatch(/SYS_NICE/);
+    }
     await step.post();
     expect(await job.leftovers()).toEqual(nothing);
   } finally {

@@ -224,6 +224,8 @@ describe('settings', () => {
     ['require-provenance', 'ref=', /"ref=" is not NAME=PATTERN/],
     ['port', '-1', /not a port/],
     ['port', '65536', /not a port/],
+    ['files', 'my.cnf', /LOCAL:\/PATH/],
+    ['files', 'my.cnf:etc/my.cnf', /LOCAL:\/PATH/],
     ['env', 'A=1\n2B=3', /line 2 is not NAME=VALUE; quote/],
     ['env', 'A=1\nB="x\ny', /line 2: the quote of B is not closed$/],
     ['env', "A='x\nB='y'", /line 1: the quote of A is closed in the middle of a line$/],
@@ -232,8 +234,14 @@ describe('settings', () => {
     ['network', 'none', /^network: "none" cannot be used: nobody could connect/],
     ['network', 'container:app', /join the network that it is in/],
     ['args', '-c "x', /quote is not closed/],
-    ['options', '--privileged', /only --memory and --shm-size/],
+    ['options', '--privileged', /only --memory, --shm-size, --ulimit, --tmpfs, --cap-add$/],
     ['options', '--memory much', /not a size/],
+    ['options', '--memory 1g --ulimit', /--ulimit needs a value/],
+    ['options', '--ulimit nofile', /not a limit like/],
+    ['options', '--ulimit nofile=1:2:3', /not a limit like/],
+    ['options', '--tmpfs run', /"run" is not an absolute path/],
+    ['options', '--cap-add "SYS NICE"', /not a capability/],
+    ['network-alias', 'db', /^network-alias: it is a name in a network/],
     ['durability', 'none', /not one of relaxed, full/],
     ['wait-timeout', '0', /not a time/],
     ['stop-timeout', '1h', /not a time/],
@@ -309,7 +317,12 @@ describe('settings', () => {
   test('read what is written in many ways', () => {
     const settings = makeSettings({
       args: `-c "search_path=a b" -c work_mem='4 MB'`,
-      options: '--memory=1g --shm-size 256m',
+      options:
+        '--memory=1g --shm-size 256m --ulimit nofile=1024:2048 --ulimit=core=-1 ' +
+        '--tmpfs /run:size=64m,mode=755 --tmpfs=/t --cap-add SYS_NICE --cap-add=ipc_lock',
+      network: 'job',
+      'network-alias': 'db',
+      files: 'db/my.cnf:/etc/mysql/conf.d/\n./certs:/x/../certs:999\na b:/c d:1:0',
       'wait-timeout': '2m',
       compression: 'zstd:19',
       env: 'A=1\n\n B=x=y ',
@@ -318,8 +331,22 @@ describe('settings', () => {
     });
     expect(settings).toMatchObject({
       args: ['-c', 'search_path=a b', '-c', 'work_mem=4 MB'],
-      memoryBytes: 1024 ** 3,
-      shmBytes: 256 * 1024 ** 2,
+      options: {
+        memoryBytes: 1024 ** 3,
+        shmBytes: 256 * 1024 ** 2,
+        ulimits: [
+          { name: 'nofile', soft: 1024, hard: 2048 },
+          { name: 'core', soft: -1, hard: -1 },
+        ],
+        tmpfs: { '/run': 'size=64m,mode=755', '/t': '' },
+        capAdd: ['SYS_NICE', 'IPC_LOCK'],
+      },
+      networkAlias: 'db',
+      files: [
+        { local: 'db/my.cnf', target: '/etc/mysql/conf.d/', owner: 0, group: 0 },
+        { local: './certs', target: '/certs', owner: 999, group: 999 },
+        { local: 'a b', target: '/c d', owner: 1, group: 0 },
+      ],
       waitTimeoutMs: 120_000,
       compression: { kind: 'zstd', level: 19 },
       env: { A: '1', B: 'x=y' },

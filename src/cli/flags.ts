@@ -59,13 +59,22 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   database: { value: 'NAME', about: "database that is made (the engine's)" },
   port: { value: 'PORT', about: "port on this machine, 0 for any free one (the database's own)" },
   network: { value: 'NETWORK', about: 'Docker network to join, which must be there' },
+  'network-alias': { value: 'NAME', about: 'its name in that network, and the host of the URL' },
+  files: {
+    value: 'LOCAL:/PATH',
+    repeatable: true,
+    about: 'files put into the container before it starts, e.g. my.cnf:/etc/mysql/conf.d/',
+  },
   env: {
     value: 'NAME=VALUE',
     repeatable: true,
     about: 'environment of the container; several lines between quotes: \'NAME="..."\'',
   },
   args: { value: 'ARGS', repeatable: true, about: 'server arguments, e.g. "-c jit=off"' },
-  options: { value: 'OPTIONS', about: 'limits: "--memory 1g --shm-size 256m"' },
+  options: {
+    value: 'OPTIONS',
+    about: 'of the container: --memory, --shm-size, --ulimit, --tmpfs, --cap-add',
+  },
   durability: { value: 'KIND', about: 'relaxed (no fsync while tests run) or full (relaxed)' },
   'wait-timeout': { value: 'TIME', about: 'how long to wait until the database is ready (120)' },
   'stop-timeout': { value: 'TIME', about: 'how long it may take to stop cleanly (60)' },

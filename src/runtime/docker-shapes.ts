@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 
 import { selfLabel } from './labels.ts';
 import type {
+  ContainerOptions,
   ContainerSpec,
   ContainerState,
   ImageFacts,
@@ -223,6 +224,24 @@ function healthOf(status: string | undefined): ContainerState['health'] {
 /** A shell, a tar, and what they may start. */
 const confinedPids = 32;
 
+function hostOptions({
+  memoryBytes,
+  shmBytes,
+  ulimits,
+  tmpfs,
+  capAdd,
+}: ContainerOptions): Docker.HostConfig {
+  return {
+    ...(memoryBytes !== undefined && { Memory: memoryBytes }),
+    ...(shmBytes !== undefined && { ShmSize: shmBytes }),
+    ...(ulimits && {
+      Ulimits: ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+    }),
+    ...(tmpfs && { Tmpfs: { ...tmpfs } }),
+    ...(capAdd && { CapAdd: [...capAdd] }),
+  };
+}
+
 /** @param address where the port is published */
 export function createOptions(
   spec: ContainerSpec,
@@ -238,6 +257,10 @@ export function createOptions(
     ...(spec.command && { Cmd: [...spec.command] }),
     ...(spec.user !== undefined && { User: spec.user }),
     ...(port && { ExposedPorts: { [port]: {} } }),
+    ...(spec.network !== undefined &&
+      spec.networkAlias !== undefined && {
+        NetworkingConfig: { EndpointsConfig: { [spec.network]: { Aliases: [spec.networkAlias] } } },
+      }),
     HostConfig: {
       Mounts: spec.mounts.map((mount) => ({
         Type: mount.type,
@@ -253,8 +276,7 @@ export function createOptions(
         PortBindings: { [port]: [{ HostIp: address.hostIp, HostPort: String(address.hostPort) }] },
       }),
       ...(spec.network !== undefined && { NetworkMode: spec.network }),
-      ...(spec.memoryBytes !== undefined && { Memory: spec.memoryBytes }),
-      ...(spec.shmBytes !== undefined && { ShmSize: spec.shmBytes }),
+      ...hostOptions(spec.options ?? {}),
       ...(spec.confinedTo && {
         NetworkMode: 'none',
         ReadonlyRootfs: true,

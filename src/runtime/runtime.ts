@@ -48,6 +48,23 @@ export interface Mount {
   readonly noCopy?: boolean;
 }
 
+/** What `docker run` has flags of these names for. */
+export interface ContainerOptions {
+  readonly memoryBytes?: number;
+  readonly shmBytes?: number;
+  readonly ulimits?: readonly Ulimit[];
+  /** What a memory file system is mounted with, by its absolute path. */
+  readonly tmpfs?: Readonly<Record<string, string>>;
+  readonly capAdd?: readonly string[];
+}
+
+/** -1 is no limit. */
+export interface Ulimit {
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
 export interface ContainerSpec {
   readonly name: string;
   readonly image: string;
@@ -61,8 +78,9 @@ export interface ContainerSpec {
   readonly publish?: { readonly containerPort: number; readonly hostPort: number };
   /** A network to join, or `none`. */
   readonly network?: string;
-  readonly memoryBytes?: number;
-  readonly shmBytes?: number;
+  /** One more name in that network. */
+  readonly networkAlias?: string;
+  readonly options?: ContainerOptions;
   /** Everything off but these capabilities: no network, read-only root, no new privileges. */
   readonly confinedTo?: readonly string[];
 }

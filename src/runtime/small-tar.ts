@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 
 import { AppError, messageOf } from '../errors.ts';
-import { newHead, paddingOf } from './tar-head.ts';
+import { headBlocks, newHead, paddingOf } from './tar-head.ts';
 import { blockBytes, type HeaderFields } from './tar-header.ts';
 import { nameBytes } from './tar-path.ts';
 import { TarReader, type TarEntry } from './tar-reader.ts';
@@ -26,6 +26,8 @@ export interface PackedFile {
   /** Absolute, in the container. */
   readonly path: string;
   readonly mode: number;
+  readonly owner: number;
+  readonly group: number;
   readonly sizeBytes: number;
   /** Exactly so many bytes, or an error. */
   readonly content: AsyncIterable<Buffer>;
@@ -37,11 +39,31 @@ export function packFiles(files: readonly PackedFile[]): Readable {
 }
 
 async function* tarOf(files: readonly PackedFile[]): AsyncGenerator<Buffer> {
-  for (const { path, content, ...fields } of files) {
-    yield* newHead({ ...fields, name: nameBytes(path.replace(/^\/+/, '')) });
+  for (const { path, mode, owner: uid, group: gid, sizeBytes, content } of files) {
+    const name = nameBytes(path.replace(/^\/+/, ''));
+    yield* newHead({ name, mode, uid, gid, sizeBytes });
     yield* content;
-    yield Buffer.alloc(paddingOf(fields.sizeBytes));
+    yield Buffer.alloc(paddingOf(sizeBytes));
   }
+  yield Buffer.alloc(2 * blockBytes);
+}
+
+/** The tar of one file, as the engine gives it, to be extracted at `/`: it lands at `path`. */
+export function movedTo(path: string, tar: Readable): Readable {
+  return Readable.from(oneMoved(nameBytes(path.replace(/^\/+/, '')), tar), { objectMode: false });
+}
+
+async function* oneMoved(name: string, tar: Readable): AsyncGenerator<Buffer> {
+  let contentBytes = 0;
+  for await (const part of readTar(tar)) {
+    if (Buffer.isBuffer(part)) {
+      yield part;
+    } else {
+      contentBytes = part.contentBytes;
+      yield* headBlocks(part, { name });
+    }
+  }
+  yield Buffer.alloc(paddingOf(contentBytes));
   yield Buffer.alloc(2 * blockBytes);
 }
 

@@ -19,10 +19,12 @@ import {
 import type { ContainerState, Labels } from '../runtime/runtime.ts';
 import { CloneUnavailable, type CloneMethod } from '../runtime/volume-cloner.ts';
 import type { Tools } from './context.ts';
+import { copyFiles } from './container-files.ts';
 import { launch } from './database.ts';
 import { requireGolden } from './golden.ts';
 import { isSecret } from './mask-password.ts';
 import { cleanUp, forgetStarting } from './remove.ts';
+import { cloneRecord } from './record.ts';
 import type { ClonedDatabase } from './report.ts';
 import { requireNameFree, requireStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
@@ -105,14 +107,14 @@ async function cloneOne(
   signal: AbortSignal,
 ): Promise<ClonedDatabase> {
   const { engine, image, record, endpoint } = source;
-  const { network, isPublished, memoryBytes, shmBytes } = record;
+  const { isPublished } = record;
   const base = `snapvol-${owner.name}-${owner.run.slice(0, 8)}`;
   const ofClone = {
     ...cloneLabels(owner.scope, origin.labels[cloneOfLabel] ?? source.name),
     ...cloneRunLabels(origin.labels[cloneOfRunLabel] ?? origin.labels[runLabel] ?? ''),
   };
   const wanted = {
-    ...{ engine, credentials: endpoint, waitTimeoutMs, initFiles: [], anyPort: true },
+    ...{ engine, credentials: endpoint, waitTimeoutMs, anyPort: true },
     volumes: await volumesFor(
       tools,
       source,
@@ -126,12 +128,11 @@ async function cloneOne(
         ...labelsFor(owner, 'database'),
         ...ofClone,
         [engineLabel]: engine.id,
-        [recordLabel]: origin.labels[recordLabel] ?? '',
+        [recordLabel]: cloneRecord(record),
       },
-      ...(network !== undefined && { network }),
-      ...(memoryBytes !== undefined && { memoryBytes }),
-      ...(shmBytes !== undefined && { shmBytes }),
+      ...record.container,
     },
+    putFiles: (id: string) => copyFiles(tools.runtime, origin.id, id, record.files, signal),
     containerPort: engine.port(image),
     hostPort: isPublished ? 0 : undefined,
   };

@@ -1,12 +1,7 @@
-import type { Readable } from 'node:stream';
-
 import type { Credentials, Endpoint, Engine } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { howEnded, logTailLines, waitUntilReady } from '../runtime/health.ts';
 import type { ContainerSpec } from '../runtime/runtime.ts';
-import { packFiles } from '../runtime/small-tar.ts';
-import { contentOf } from '../snapshot/key-files.ts';
-import type { KeyFile } from '../snapshot/key.ts';
 import type { Tools } from './context.ts';
 import type { PlannedVolume } from './plan.ts';
 
@@ -37,8 +32,8 @@ export interface Launch {
   readonly hostPort: number | undefined;
   /** Where the port was taken meanwhile, another one will do. */
   readonly anyPort: boolean;
-  /** For an empty database. */
-  readonly initFiles: readonly KeyFile[];
+  /** Puts files into the container, before it is started. */
+  readonly putFiles: (id: string) => Promise<void>;
   readonly waitTimeoutMs: number;
 }
 
@@ -62,22 +57,12 @@ export async function launch(tools: Tools, wanted: Launch, signal: AbortSignal):
   }
 }
 
-/** They land in one folder, by their base names. The mode lets a script be run, and not read by another one. */
-function packInit(folder: string, files: readonly KeyFile[]): Readable {
-  return packFiles(
-    files.map((file) => ({
-      path: `${folder}/${file.path.slice(file.path.lastIndexOf('/') + 1)}`,
-      ...{ mode: 0o755, sizeBytes: file.sizeBytes, content: contentOf(file) },
-    })),
-  );
-}
-
 async function launchOn(
   { runtime, clock }: Tools,
   wanted: Launch,
   signal: AbortSignal,
 ): Promise<Database> {
-  const { engine, credentials, spec, volumes, containerPort, hostPort, initFiles } = wanted;
+  const { engine, credentials, spec, volumes, containerPort, hostPort } = wanted;
   // Without the signal: an aborted request may leave what is looked for before it is there.
   signal.throwIfAborted();
   const id = await runtime.createContainer({
@@ -89,9 +74,7 @@ async function launchOn(
     })),
     ...(hostPort !== undefined && { publish: { containerPort, hostPort } }),
   });
-  if (engine.initPath !== undefined && initFiles.length > 0) {
-    await runtime.putArchive(id, '/', packInit(engine.initPath, initFiles), signal);
-  }
+  await wanted.putFiles(id);
   await runtime.startContainer(id, signal);
   const readiness = engine.readiness(credentials);
   const { waitTimeoutMs } = wanted;
@@ -109,7 +92,7 @@ async function launchOn(
   const { host, port } =
     spec.network === undefined && boundPort !== undefined
       ? { host: info.host, port: boundPort }
-      : { host: spec.name, port: containerPort };
+      : { host: spec.networkAlias ?? spec.name, port: containerPort };
   return {
     ...{ id, engine, volumes, endpoint: { ...credentials, host, port } },
     ...{ hostPort: boundPort, startedAt: state.startedAt, printed },

@@ -1,5 +1,6 @@
 import type { Credentials, Engine, Env } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
+import { longestPrefix } from '../paths.ts';
 import { labelsFor, engineLabel, volumeNameLabel } from '../runtime/labels.ts';
 import type { ImageFacts, Labels } from '../runtime/runtime.ts';
 import type { ExtraVolume, Settings } from '../settings.ts';
@@ -15,6 +16,7 @@ import {
   type KeyParts,
 } from '../snapshot/key.ts';
 import { formatVersion, type DatabaseManifest, type KeyPart } from '../snapshot/manifest.ts';
+import { requireOwnPlace, resolveFiles, type ContainerFile } from './container-files.ts';
 import type { RunIdentity } from './context.ts';
 
 /** One volume of a database: its name in the bundle, in the engine, and where it is mounted. */
@@ -38,7 +40,10 @@ export interface Plan {
   readonly volumes: readonly PlannedVolume[];
   readonly containerEnv: Env;
   readonly args: readonly string[];
-  readonly initFiles: readonly KeyFile[];
+  /** For an empty database. */
+  readonly initFiles: readonly ContainerFile[];
+  /** For each of its containers. */
+  readonly files: readonly ContainerFile[];
   readonly key: string;
   readonly keyParts: KeyParts;
   readonly target: Target;
@@ -55,6 +60,7 @@ export async function makePlan(
   const location = engine.location(image, settings.env);
   const initFiles = await readFiles('init', settings.init, who.cwd);
   refuseSameNames(initFiles);
+  const files = await resolveFiles(settings.files, who.cwd);
   const keyFiles = await readFiles('key-files', settings.keyFiles, who.cwd);
   const passwordHash = passwordFingerprint(password, user, database);
   const keyParts: KeyParts = [
@@ -75,6 +81,10 @@ export async function makePlan(
       value: secretFingerprint(value, `env ${name}`),
     })),
     { name: 'init', value: filesFingerprint(initFiles) },
+    {
+      name: 'files',
+      value: filesFingerprint(files.map(({ path, file: { sha256 } }) => ({ path, sha256 }))),
+    },
     { name: 'key-files', value: filesFingerprint(keyFiles) },
     { name: 'seed', value: scriptFingerprint(settings.seed) },
   ];
@@ -89,6 +99,18 @@ export async function makePlan(
       labels: { ...volumeLabels, [volumeNameLabel]: name, [engineLabel]: engine.id },
     }),
   );
+  const inside = Object.fromEntries(
+    volumes.map(({ name, mountPath }) => [mountPath, `where the volume ${name} is mounted`]),
+  );
+  const tmpfs = Object.keys(settings.options.tmpfs ?? {});
+  refuseHiding(tmpfs, [
+    ...Object.keys(inside),
+    ...(engine.initPath !== undefined && initFiles.length > 0 ? [engine.initPath] : []),
+  ]);
+  requireOwnPlace(files, {
+    ...Object.fromEntries(tmpfs.map((path) => [path, 'a tmpfs of "options", which hides it'])),
+    ...inside,
+  });
   return {
     name: who.owner.name,
     engine,
@@ -100,7 +122,8 @@ export async function makePlan(
     volumes,
     containerEnv: { ...engine.containerEnv(credentials), ...settings.env },
     args: serverArgs(settings),
-    initFiles,
+    initFiles: initFiles.map((file) => inFolder(engine.initPath ?? '', file)),
+    files,
     key: settings.key ?? computeKey(keyParts),
     keyParts,
     target: {
@@ -152,6 +175,25 @@ function refuseSameNames(initFiles: readonly KeyFile[]): void {
       });
     }
     seen.set(name, path);
+  }
+}
+
+/** The mode lets a script be run, instead of being read by another one. */
+function inFolder(folder: string, file: KeyFile): ContainerFile {
+  const name = file.path.slice(file.path.lastIndexOf('/') + 1);
+  return { file, path: `${folder}/${name}`, mode: 0o755, owner: 0, group: 0 };
+}
+
+/** What is written to a tmpfs is in no snapshot. */
+function refuseHiding(tmpfs: readonly string[], needed: readonly string[]): void {
+  for (const path of tmpfs) {
+    const other = needed.find(
+      (each) => (longestPrefix([path], each) ?? longestPrefix([each], path)) !== undefined,
+    );
+    if (other === undefined) continue;
+    throw new AppError('invalid-settings', `options: --tmpfs ${path} and ${other} overlap`, {
+      hint: `The database needs what is in ${other}: mount the tmpfs elsewhere`,
+    });
   }
 }
 

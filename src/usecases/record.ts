@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import { recordLabel } from '../runtime/labels.ts';
-import type { ContainerState } from '../runtime/runtime.ts';
+import type { ContainerSpec, ContainerState } from '../runtime/runtime.ts';
 import type { RawInputs, Settings } from '../settings.ts';
 import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import type { Plan } from './plan.ts';
@@ -15,31 +15,37 @@ export interface DatabaseRecord {
   /** Of the image that the container runs: by now its tag may name another one. */
   readonly imageId: string;
   readonly credentials: DatabaseManifest['credentials'];
-  /** In a network of its own it is reached by the container's name. */
-  readonly network: string | undefined;
   /** On a port of the host. */
   readonly isPublished: boolean;
-  readonly memoryBytes: number | undefined;
-  readonly shmBytes: number | undefined;
+  /** What a clone is given, too: files at these paths, and */
+  readonly files: readonly string[];
+  readonly container: ContainerSettings;
+  /** In its network it is reached by this name, else by the container's. */
+  readonly networkAlias: string | undefined;
 }
 
+/** As the user wants the container. In a network of its own it is reached by its name. */
+export type ContainerSettings = Pick<ContainerSpec, 'network' | 'options'>;
+
 export function encodeRecord(
-  { engine, image, target }: Pick<Plan, 'engine' | 'image' | 'target'>,
-  {
-    engineInputs,
-    network,
-    memoryBytes,
-    shmBytes,
-  }: Pick<Settings, 'engineInputs' | 'network' | 'memoryBytes' | 'shmBytes'>,
+  { engine, image, target, files }: Pick<Plan, 'engine' | 'image' | 'target' | 'files'>,
+  { engineInputs, networkAlias }: Pick<Settings, 'engineInputs' | 'networkAlias'>,
+  container: ContainerSettings,
   isPublished: boolean,
 ): string {
   const record: DatabaseRecord = {
     inputs: { ...engineInputs, engine: engine.id, image: image.reference },
     imageId: image.id,
     credentials: target.credentials,
-    ...{ network, isPublished, memoryBytes, shmBytes },
+    files: files.map(({ path }) => path),
+    ...{ isPublished, container, networkAlias },
   };
   return JSON.stringify(record);
+}
+
+/** Of a clone: a name in a network belongs to one. */
+export function cloneRecord(record: DatabaseRecord): string {
+  return JSON.stringify({ ...record, networkAlias: undefined } satisfies DatabaseRecord);
 }
 
 /** @throws `container-missing` for a container that no `start` of this version made */

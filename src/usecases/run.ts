@@ -9,6 +9,7 @@ import type { DatabaseManifest } from '../snapshot/manifest.ts';
 import { upgradeOf } from '../snapshot/compatibility.ts';
 import type { RunIdentity, StoreTools } from './context.ts';
 import { criticalPath } from './critical-path.ts';
+import { putFiles } from './container-files.ts';
 import { launch, type Database } from './database.ts';
 import { liveVolumes } from './golden.ts';
 import { isSecret } from './mask-password.ts';
@@ -44,8 +45,9 @@ export async function serve(
 ): Promise<Database> {
   const { tools, plan, settings, who, signal } = run;
   const { engine, credentials, containerPort } = plan;
-  const { network, port, memoryBytes, shmBytes, waitTimeoutMs } = settings;
+  const { network, networkAlias, port, options, waitTimeoutMs } = settings;
   const isPublished = network === undefined || port !== undefined;
+  const container = { ...(network !== undefined && { network }), options };
   const wanted = {
     ...{ engine, credentials, volumes, containerPort, waitTimeoutMs },
     spec: {
@@ -54,18 +56,23 @@ export async function serve(
       labels: {
         ...labelsFor(who.owner, 'database'),
         [engineLabel]: engine.id,
-        [recordLabel]: encodeRecord(plan, settings, isPublished),
+        [recordLabel]: encodeRecord(plan, settings, container, isPublished),
       },
       env: plan.containerEnv,
       ...(engine.entrypoint && { entrypoint: engine.entrypoint }),
       ...(plan.args.length > 0 && { command: plan.args }),
-      ...(network !== undefined && { network }),
-      ...(memoryBytes !== undefined && { memoryBytes }),
-      ...(shmBytes !== undefined && { shmBytes }),
+      ...container,
+      ...(networkAlias !== undefined && { networkAlias }),
     },
     hostPort: isPublished ? hostPort : undefined,
     anyPort: port === 0,
-    initFiles: how.initialise ? plan.initFiles : [],
+    putFiles: (id: string) =>
+      putFiles(
+        tools.runtime,
+        id,
+        [...(how.initialise ? plan.initFiles : []), ...plan.files],
+        signal,
+      ),
   };
   return launch(tools, wanted, signal);
 }

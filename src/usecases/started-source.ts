@@ -46,8 +46,8 @@ export async function readStarted(
     record,
     endpoint: {
       ...{ user, database, password },
-      ...(record.network !== undefined || container.hostPort === undefined
-        ? { host: container.name, port: engine.port(image) }
+      ...(record.container.network !== undefined || container.hostPort === undefined
+        ? { host: record.networkAlias ?? container.name, port: engine.port(image) }
         : { host: (await runtime.info()).host, port: container.hostPort }),
     },
   };

@@ -3,7 +3,13 @@ import { buffer } from 'node:stream/consumers';
 
 import { expect, test } from '@jest/globals';
 
-import { extractHead, packFiles, packTar, readTar } from '../../../src/runtime/small-tar.ts';
+import {
+  extractHead,
+  movedTo,
+  packFiles,
+  packTar,
+  readTar,
+} from '../../../src/runtime/small-tar.ts';
 import { ownersOf } from '../../../src/runtime/tar-head.ts';
 import { paxEntry, tarContent, tarEnd, tarEntry, tarHeader } from '../../support/tar-bytes.ts';
 import { listTar } from '../../support/tar-list.ts';
@@ -41,7 +47,13 @@ test('files are packed whole, whatever their names', async () => {
   const files = names.map((name) => ({ name, content: Buffer.from(`of ${name}`) }));
   const packed = files.map(({ name, content }) => ({
     path: `/docker-entrypoint-initdb.d/${name}`,
-    ...{ mode: 0o755, sizeBytes: content.length, content: Readable.from([content]) },
+    ...{
+      mode: 0o755,
+      owner: 0,
+      group: 0,
+      sizeBytes: content.length,
+      content: Readable.from([content]),
+    },
   }));
   const listed = await listTar(await buffer(packFiles(packed)));
   expect(listed.map(({ name }) => Buffer.from(name, 'latin1').toString())).toEqual(
@@ -55,6 +67,20 @@ test('files are packed whole, whatever their names', async () => {
       .concat(listed[2] ?? [])
       .map(({ content }) => content),
   ).toEqual([contents[0], contents[2]]);
+});
+
+test('a file is moved with all that is said of it, whatever its length', async () => {
+  const content = 'c'.repeat(700);
+  const tar = [paxEntry({ uid: '4294967294' }), tarEntry('server.key', content), tarEnd];
+  const path = `/opt/${'n'.repeat(200)}/server.key`;
+  const moved = await buffer(movedTo(path, Readable.from(tar)));
+  expect(await firstOwners(Readable.from([moved]))).toEqual({ uid: 4294967294, gid: 0 });
+  const [only, ...others] = await listTar(moved);
+  expect(others).toEqual([]);
+  expect(only).toMatchObject({ name: path.slice(1), mode: 0o644 });
+  expect(only?.content).toMatch(/^700 /);
+  const brokenOff = Readable.from([tarEntry('a', content).subarray(0, 600)]);
+  await expect(buffer(movedTo('/a', brokenOff))).rejects.toMatchObject({ code: 'copy-failed' });
 });
 
 const [first, second] = ['1'.repeat(700), '2'.repeat(10)];

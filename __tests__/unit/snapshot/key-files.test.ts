@@ -71,7 +71,9 @@ test('contents come as a hash, and once more when they are asked for', async () 
 });
 
 const packedAs = (path: string, file: KeyFile) =>
-  packFiles([{ path, mode: 0o755, sizeBytes: file.sizeBytes, content: contentOf(file) }]);
+  packFiles([
+    { path, mode: 0o755, owner: 0, group: 0, sizeBytes: file.sizeBytes, content: contentOf(file) },
+  ]);
 
 test.each([
   ['longer', 'db/seeds.sql and more', /db\/seeds\.sql has changed since/],

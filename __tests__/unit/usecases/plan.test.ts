@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -51,6 +51,57 @@ test('arguments of ours come before the first option of the user', async () => {
     ...['redis-server', '/etc/redis.conf', ...ours, '--appendonly', 'yes'],
   ]);
   expect(await argsOf('/etc/redis.conf')).toEqual(['/etc/redis.conf', ...ours]);
+});
+
+const owner = { run: 'r'.repeat(8), name: 'shop', scope: 'cli' };
+const planOf = (raw: RawInputs) =>
+  makePlan(makeSettings(raw), makeImage(), { owner, provenance: {}, cwd, untrusted: undefined });
+
+test('files for the container keep their modes, in folders, too, and enter the key with their places', async () => {
+  mkdirSync(join(cwd, 'certs/ca'), { recursive: true });
+  writeFileSync(join(cwd, 'certs/server.key'), 'key', { mode: 0o600 });
+  writeFileSync(join(cwd, 'certs/ca/root.crt'), 'crt');
+  writeFileSync(join(cwd, 'my.conf'), 'work_mem = 1MB');
+  chmodSync(join(cwd, 'my.conf'), 0o666);
+  const input = 'certs:/certs:999\nmy.conf:/etc/postgres/\nmy.conf:/other.conf';
+  const { files, key } = await planOf({ files: input });
+  expect(
+    files.map(({ path, mode, owner, group }) => [path, mode.toString(8), owner, group]),
+  ).toEqual([
+    ['/certs/ca/root.crt', '644', 999, 999],
+    ['/certs/server.key', '600', 999, 999],
+    ['/etc/postgres/my.conf', '644', 0, 0],
+    ['/other.conf', '644', 0, 0],
+  ]);
+  const places = (await planOf({ files: input.replace('/other', '/another') })).key;
+  writeFileSync(join(cwd, 'my.conf'), 'work_mem = 2MB');
+  const contents = (await planOf({ files: input })).key;
+  expect(new Set([key, places, contents, (await planOf({})).key]).size).toBe(4);
+});
+
+test.each<[RawInputs, RegExp]>([
+  [
+    { files: 'my.conf:/var/lib/postgresql/data/' },
+    /^files: \/var\/lib\/postgresql\/data\/my\.conf lies in .*where the volume data is mounted$/,
+  ],
+  [{ files: 'my.conf:/extra/x', 'volumes-extra': 'more:/extra' }, /volume more is mounted$/],
+  [{ files: 'my.conf:/run/x/', options: '--tmpfs /run' }, /lies in \/run, a tmpfs/],
+  [{ files: 'my.conf:/a\nmy.conf:/b/../a' }, /^files: two are to be \/a in the container$/],
+  [{ files: '*.conf:/a' }, /^files: \*\.conf is neither a file nor a folder$/],
+  [{ files: 'nothing:/a' }, /^files: no file matches "nothing"/],
+  [
+    { options: '--tmpfs /var/lib' },
+    /^options: --tmpfs \/var\/lib and \/var\/lib\/postgresql\/data overlap$/,
+  ],
+  [{ options: '--tmpfs /var/lib/postgresql/data/pg_wal' }, /overlap$/],
+  [{ options: '--tmpfs /', init: 'my.conf' }, /overlap$/],
+  [{ options: '--tmpfs /docker-entrypoint-initdb.d', init: 'my.conf' }, /overlap$/],
+])('%j would hide or change what the database needs', async (raw, message) => {
+  writeFileSync(join(cwd, 'my.conf'), '');
+  await expect(planOf(raw)).rejects.toMatchObject({
+    code: 'invalid-settings',
+    message: expect.stringMatching(message),
+  });
 });
 
 test('init files of one name are refused: the second would replace the first', async () => {
