@@ -99,6 +99,12 @@ export function absolutePath(value: string): string {
   return value.replace(/(?<=.)\/+$/, '');
 }
 
+/** One way to write one folder: it enters the key. */
+export const folderPath = (value: string): string | undefined => {
+  const path = posix.join(value, '.').replace(/(?<=.)\/$/, '');
+  return path === '.' ? undefined : path;
+};
+
 export function databaseName(value: string): string {
   if (/^[a-z0-9][a-z0-9_.-]{0,39}$/.test(value)) return value;
   throw new Error(
@@ -245,16 +251,18 @@ export interface WantedFiles {
   readonly group: number;
 }
 
-/** `LOCAL:/PATH/IN/CONTAINER`, one a line; `:UID` or `:UID:GID` behind it is the owner, else root. */
-export function containerFiles(value: string): WantedFiles[] {
-  return lines(value).map((line) => {
-    const match = /^(.+?):(\/[^:]*)(?::(\d{1,9})(?::(\d{1,9}))?)?$/.exec(line);
-    const [, local = '', path = '', owner = '0', group = owner] = match ?? [];
-    if (!match) throw new Error(`"${line}" is not LOCAL:/PATH/IN/CONTAINER[:UID[:GID]]`);
-    const target = posix.normalize(path);
-    if (local.startsWith('!')) throw new Error(`"${line}" takes nothing out: name what goes in`);
-    return { local, target, owner: Number(owner), group: Number(group) };
-  });
+/** `LOCAL:/PATH/IN/CONTAINER`, one a line; `:UID` or `:UID:GID` behind it is the owner, else root. @param home as above */
+export function containerFiles(home: string | undefined) {
+  return (value: string): WantedFiles[] => lines(value).map((line) => filesOfLine(line, home));
+}
+
+function filesOfLine(line: string, home: string | undefined): WantedFiles {
+  const match = /^(.+?):(\/[^:]*)(?::(\d{1,9})(?::(\d{1,9}))?)?$/.exec(line);
+  const [, local = '', path = '', owner = '0', group = owner] = match ?? [];
+  if (!match) throw new Error(`"${line}" is not LOCAL:/PATH/IN/CONTAINER[:UID[:GID]]`);
+  const target = posix.normalize(path);
+  if (local.startsWith('!')) throw new Error(`"${line}" takes nothing out: name what goes in`);
+  return { local: atHome(local, home), target, owner: Number(owner), group: Number(group) };
 }
 
 export function parseCompression(value: string): Compression {

@@ -13,6 +13,7 @@ import {
   environment,
   extraVolumes,
   filePatterns,
+  folderPath,
   hostName,
   keyLines,
   keyText,
@@ -74,6 +75,7 @@ export const inputNames = [
   'quiesce',
   'before-copy',
   'after-copy',
+  'working-directory',
   'trim',
   'volumes-extra',
   'compression',
@@ -101,6 +103,8 @@ export interface CopySettings {
   /** Scripts around a copy of a running database. */
   readonly beforeCopy: string | undefined;
   readonly afterCopy: string | undefined;
+  /** Where all scripts run, from the workspace. */
+  readonly workingDirectory: string | undefined;
   /** Whether what a clean stop makes worthless is left out. */
   readonly trim: boolean;
   readonly compression: Compression;
@@ -202,7 +206,7 @@ export function parseSettings(raw: RawInputs, context: SettingsContext): Setting
     port,
     network: read('network', networkName, undefined),
     networkAlias: read('network-alias', hostName, undefined),
-    files: read('files', containerFiles, []),
+    files: read('files', containerFiles(context.home), []),
     env,
     args: read('args', splitWords, []),
     options: read('options', parseOptions, {}),
@@ -307,6 +311,7 @@ export function readCopySettings(reader: Reader, context: SettingsContext): Copy
     quiesce,
     beforeCopy,
     afterCopy,
+    workingDirectory: read('working-directory', folderPath, undefined),
     trim: read('trim', trueOrFalse, true),
     key: read('key', keyText, undefined),
     store: readStore(reader, context),

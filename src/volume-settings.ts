@@ -37,6 +37,7 @@ export const saveInputNames = [
   'quiesce',
   'before-copy',
   'after-copy',
+  'working-directory',
   'trim',
   'allow-unclean',
   'compression',

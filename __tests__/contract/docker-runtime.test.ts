@@ -96,6 +96,24 @@ test('an image says what it is', async () => {
   });
 });
 
+test('an image is found by its id, whole or in part; one that is not there cannot be pulled', async () => {
+  const { id: whole } = await runtime.ensureImage(image);
+  const bare = whole.replace('sha256:', '');
+  for (const reference of [whole, bare, bare.slice(0, 12)]) {
+    expect(await runtime.ensureImage(reference)).toMatchObject({ reference: whole, id: whole });
+    const container = await runtime.createContainer(spec({ image: reference }));
+    expect(await runtime.inspectContainer(container)).toMatchObject({ imageId: whole });
+  }
+  for (const reference of ['0123456789ab', `sha256:${'0'.repeat(64)}`]) {
+    expect(await runtime.hasImage(reference)).toBe(false);
+    await expect(runtime.ensureImage(reference)).rejects.toMatchObject({
+      code: 'image-unavailable',
+      message: `there is no image ${reference}`,
+      hint: expect.stringContaining('An id cannot be pulled'),
+    });
+  }
+});
+
 describe('volumes', () => {
   test('are found by their name, and by all of their labels', async () => {
     const [one, two] = [newName(), newName()];

@@ -217,6 +217,7 @@ test('gives a database a second name, files and limits, and its clones the same 
     await using job = await startJob();
     const inWorkspace = (path: string): string => join(job.workspaceDir, path);
     await mkdir(inWorkspace('certs/ca'), { recursive: true });
+    await mkdir(inWorkspace('api'));
     await writeFile(inWorkspace('certs/ca/server.key'), 'a key', { mode: 0o600 });
     const data = '/var/lib/postgresql/data';
     const lines = [
@@ -225,7 +226,8 @@ test('gives a database a second name, files and limits, and its clones the same 
     ];
     await writeFile(inWorkspace('fast.conf'), `${lines.join('\n')}\n`);
     const step = await job.step({
-      ...{ image, network, seed, 'network-alias': 'db', clones: '1', save: 'false' },
+      ...{ image, network, 'network-alias': 'db', clones: '1', save: 'false' },
+      ...{ seed: `${seed}\ntouch seeded`, check: 'pwd; ls seeded', 'working-directory': 'api' },
       store: `file:${await scratch.folder('store')}`,
       files: 'certs:/opt/certs:999\nfast.conf:/etc/snapvol/',
       args: '-c config_file=/etc/snapvol/fast.conf',
@@ -234,6 +236,7 @@ test('gives a database a second name, files and limits, and its clones the same 
     expect(step).toMatchObject({ exitCode: 0, errors: [], warnings: [] });
     const { host, url = '', urls = '' } = step.outputs;
     expect(host).toBe('db');
+    expect(step.log).toContain(`\n${inWorkspace('api')}\nseeded\n`);
     const [clone = ''] = JSON.parse(urls) as string[]; // as users read it
     expect(new URL(clone).hostname).not.toBe('db');
     const look = [

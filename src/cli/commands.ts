@@ -122,7 +122,15 @@ export const commands: readonly Command[] = [
         ...flag,
         about: "login, where a container's environment does not tell it",
       })),
-      ...flags(...storeFlags, 'encrypt-to', 'quiesce', 'before-copy', 'after-copy', 'trim'),
+      ...flags(
+        ...storeFlags,
+        'encrypt-to',
+        'quiesce',
+        'before-copy',
+        'after-copy',
+        'working-directory',
+        'trim',
+      ),
       {
         name: 'allow-unclean',
         value: 'NAME',

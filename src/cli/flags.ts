@@ -81,6 +81,10 @@ const inputs: Readonly<Record<InputName, FlagText>> = {
   quiesce: { value: 'HOW', about: 'before a copy: stop, pause or none (stop)' },
   'before-copy': { value: 'SCRIPT', about: 'run before a copy with --quiesce none' },
   'after-copy': { value: 'SCRIPT', about: 'run after it, whatever happened' },
+  'working-directory': {
+    value: 'DIR',
+    about: 'where the scripts run; patterns stay relative to the current folder',
+  },
   trim: {
     value: 'BOOLEAN',
     about: 'leave out what a clean stop makes worthless: true or false (true)',

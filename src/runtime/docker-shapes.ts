@@ -89,10 +89,15 @@ function parseEnv(entries: readonly string[] | null | undefined): Record<string,
   );
 }
 
+/** Whether it may be the id of an image, or the beginning of one: only the engine that has it knows it. */
+export function isImageId(reference: string): boolean {
+  return /^(sha256:)?[0-9a-f]{12,64}$/.test(reference);
+}
+
 /** `postgres` means `postgres:latest`; without a tag the engine's API would pull every tag there is. */
 export function withTag(reference: string): string {
   const lastSegment = reference.slice(reference.lastIndexOf('/') + 1);
-  return /[:@]/.test(lastSegment) ? reference : `${reference}:latest`;
+  return isImageId(reference) || /[:@]/.test(lastSegment) ? reference : `${reference}:latest`;
 }
 
 /**
@@ -107,9 +112,12 @@ export function registryOf(reference: string): string {
 
 export function imageFacts(reference: string, image: Docker.ImageInspectInfo): ImageFacts {
   const config = image.Config;
+  const bare = (id: string): string => id.replace(/^sha256:/, '');
+  // A name may look like one.
+  const isId = isImageId(reference) && bare(image.Id).startsWith(bare(reference));
   const repoDigest = (image.RepoDigests as string[] | null)?.[0];
   return {
-    reference,
+    reference: isId ? image.Id : reference,
     id: image.Id,
     digest: repoDigest?.slice(repoDigest.indexOf('@') + 1),
     architecture: image.Architecture,

@@ -23,6 +23,7 @@ import {
   createOptions,
   envList,
   imageFacts,
+  isImageId,
   carries,
   labelFilter,
   labelInstruction,
@@ -208,6 +209,11 @@ export function connectDocker({
       const name = withTag(reference);
       const present = await findImage(name, signal);
       if (present) return imageFacts(reference, present);
+      if (isImageId(reference)) {
+        throw new AppError('image-unavailable', `there is no image ${reference}`, {
+          hint: 'An id cannot be pulled: build or load the image in an earlier step, or give its name, with a tag',
+        });
+      }
       onPull?.();
       const registry = registryOf(name);
       let login: RegistryLogin | undefined;

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { AppError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -39,7 +39,8 @@ export function createScriptRunner(options: ScriptOptions): RunScript {
     try {
       const file = join(folder, 'script.sh');
       await inScratch(scratchDir, () => writeFile(file, script.text, { mode: 0o600 }));
-      const child = await startShell(options, file, script.env);
+      const cwd = resolve(options.cwd, script.cwd ?? '.');
+      const child = await startShell({ ...options, cwd }, file, script.env);
       const cancel = (): void => {
         if (child.pid !== undefined) endGroup(child.pid);
       };

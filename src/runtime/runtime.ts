@@ -20,6 +20,7 @@ export interface EngineInfo {
 
 /** What an image says of itself (`docker image inspect`). */
 export interface ImageFacts {
+  /** As it was asked for; of an id the whole of it. */
   readonly reference: string;
   readonly id: string;
   /** `sha256:...` of the registry manifest, where the image came from a registry. */

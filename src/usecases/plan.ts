@@ -1,3 +1,6 @@
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
 import type { Credentials, Engine, Env } from '../engines/engine.ts';
 import { AppError } from '../errors.ts';
 import { longestPrefix } from '../paths.ts';
@@ -58,6 +61,7 @@ export async function makePlan(
   const { engine, credentials } = settings;
   const { user, password, database } = credentials;
   const location = engine.location(image, settings.env);
+  await requireFolder(settings.workingDirectory, who.cwd);
   const initFiles = await readFiles('init', settings.init, who.cwd);
   refuseSameNames(initFiles);
   const files = await resolveFiles(settings.files, who.cwd);
@@ -66,7 +70,7 @@ export async function makePlan(
   const keyParts: KeyParts = [
     ...dataParts(
       engine.id,
-      { reference: settings.image, architecture: image.architecture },
+      image,
       { user, database, passwordHash },
       location.dataPath,
       settings.extraVolumes,
@@ -74,6 +78,9 @@ export async function makePlan(
     { name: 'args', value: argsPart(settings.args) },
     { name: 'quiesce', value: settings.quiesce },
     { name: 'trim', value: String(settings.trim) },
+    ...(settings.workingDirectory === undefined
+      ? []
+      : [{ name: 'working-directory', value: settings.workingDirectory }]),
     { name: 'before-copy', value: scriptFingerprint(settings.beforeCopy) },
     // Values may be secrets: only their fingerprints are shown.
     ...Object.entries(settings.env).map(([name, value]) => ({
@@ -138,6 +145,19 @@ export async function makePlan(
       credentials: { user, database, passwordHash },
     },
   };
+}
+
+async function requireFolder(folder: string | undefined, cwd: string): Promise<void> {
+  if (folder === undefined) return;
+  const found = await stat(resolve(cwd, folder)).catch(() => undefined);
+  if (found?.isDirectory()) return;
+  throw new AppError(
+    'invalid-settings',
+    `working-directory: there is no folder ${folder} in ${cwd}`,
+    {
+      hint: 'Name one of the workspace, which is there before this step (actions/checkout)',
+    },
+  );
 }
 
 /** As they are, to explain a miss, unless one of them looks like a secret. */

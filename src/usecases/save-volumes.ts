@@ -34,6 +34,7 @@ import { refuseOrchestrated } from './orchestrators.ts';
 import { refusePaused, refuseUnstoppable } from './quiesce.ts';
 import { quiesceWriters, type Worthless } from './quiesce-writers.ts';
 import { resolveSources, type Source, type SourceRequest } from './sources.ts';
+import { withScriptsIn } from './scripts.ts';
 import { refuseOutwardLinks } from './take.ts';
 import { belowRoot } from './worthless.ts';
 import {
@@ -88,10 +89,11 @@ export interface SaveVolumesReport {
  *   `unclean-shutdown`, `copy-failed`; `container-unhealthy` when a container does not come back; `store-unavailable`
  */
 export async function saveVolumes(
-  tools: StoreTools,
+  given: StoreTools,
   request: SaveVolumesRequest,
   signal: AbortSignal,
 ): Promise<SaveVolumesReport> {
+  const tools = withScriptsIn(given, request.settings.workingDirectory);
   const { runtime, store, log, clock } = tools;
   const startMs = clock.monotonicMs();
   await requireKeyFree(store, request, signal);

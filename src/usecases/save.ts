@@ -23,6 +23,7 @@ import { takeSnapshot } from './take.ts';
 import { requireStarted } from './started.ts';
 import { readStarted, type StartedSource } from './started-source.ts';
 import { companyOf, storagesAt } from './writers.ts';
+import { withScriptsIn } from './scripts.ts';
 
 /** How long a server that serves may take to say how much it holds. */
 const itemsTimeoutMs = 30_000;
@@ -52,10 +53,11 @@ export interface SaveReport {
  *   `container-unhealthy` when the database does not come back; `store-unavailable`
  */
 export async function save(
-  tools: StoreTools,
+  given: StoreTools,
   request: SaveRequest,
   signal: AbortSignal,
 ): Promise<SaveReport> {
+  const tools = withScriptsIn(given, request.settings.workingDirectory);
   const { runtime, store, log, clock } = tools;
   const { key } = request;
   const startMs = clock.monotonicMs();

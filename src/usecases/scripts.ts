@@ -13,6 +13,18 @@ const failureCodes: Readonly<Record<UserScript, ErrorCode>> = {
   'after-copy': 'hook-failed',
 };
 
+/** Tools by which scripts run in this folder of the workspace. */
+export function withScriptsIn<T extends Pick<Tools, 'runScript'>>(
+  tools: T,
+  folder: string | undefined,
+): T {
+  if (folder === undefined) return tools;
+  return {
+    ...tools,
+    runScript: (script, signal) => tools.runScript({ ...script, cwd: folder }, signal),
+  };
+}
+
 /** How much later than the script the engine may hear that a database has ended. */
 const endNoticeMs = 1000;
 

@@ -13,6 +13,7 @@ import { prepare } from './prepare.ts';
 import { cleanUp, forgetStarting } from './remove.ts';
 import { reportSnapshot, type StartReport } from './report.ts';
 import { check, discard, reportOf, serveRestored, timesOf, type Run } from './run.ts';
+import { withScriptsIn } from './scripts.ts';
 import { seed } from './seed.ts';
 import { keyHolderAfter, type Miss, type Search } from './search.ts';
 import { notStarted, requireNameFree } from './started.ts';
@@ -24,11 +25,12 @@ import { noteStarting } from './starting.ts';
  * @throws `name-taken` while another process starts a database of this name
  */
 export async function start(
-  tools: StoreTools,
+  given: StoreTools,
   settings: Settings,
   who: RunIdentity,
   signal: AbortSignal,
 ): Promise<StartReport> {
+  const tools = withScriptsIn(given, settings.workingDirectory);
   const { runtime, log, clock } = tools;
   const phases = measurePhases(clock);
   const { owner } = who;

@@ -104,6 +104,19 @@ test.each<[RawInputs, RegExp]>([
   });
 });
 
+test('the folder of the scripts has to be there, and enters the key, however it is written', async () => {
+  mkdirSync(join(cwd, 'api'));
+  const keyOf = async (folder: string): Promise<string> =>
+    (await planOf({ 'working-directory': folder })).key;
+  expect(await keyOf('./api/')).toBe(await keyOf('api'));
+  expect(await keyOf('api')).not.toBe(await keyOf('.'));
+  expect(await keyOf('./')).toBe((await planOf({})).key);
+  await expect(keyOf('web')).rejects.toMatchObject({
+    code: 'invalid-settings',
+    message: `working-directory: there is no folder web in ${cwd}`,
+  });
+});
+
 test('init files of one name are refused: the second would replace the first', async () => {
   for (const folder of ['a', 'b']) {
     mkdirSync(join(cwd, folder));

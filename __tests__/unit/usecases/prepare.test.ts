@@ -98,8 +98,8 @@ test('a snapshot is loaded while its image is pulled', async () => {
 test('the key of an image that must be pulled is known beforehand', async () => {
   for (const [image, facts] of [
     ['postgres:17', makeImage()],
-    ['postgres:18-alpine', postgres18Image],
-    ['redis:8', makeImage({ env: {} })],
+    ['postgres:18-alpine', { ...postgres18Image, reference: 'postgres:18-alpine' }],
+    ['redis:8', makeImage({ reference: 'redis:8', env: {} })],
   ] as const) {
     const { prepared, store } = await prepareWith({ image }, () => Promise.resolve(facts));
     const { plan } = await prepared;
