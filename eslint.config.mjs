@@ -6,10 +6,12 @@ import tseslint from 'typescript-eslint';
 // real import graph. Every file belongs to exactly one layer: a second matching one would replace the first one's rules.
 const base = [
   'errors.ts',
+  'aftermath.ts',
   'log.ts',
   'clock.ts',
   'docker-config.ts',
   'format.ts',
+  'json.ts',
   'paths.ts',
   'registry-login.ts',
   'job-scope.ts',
@@ -175,6 +177,11 @@ function layerRules({ files, ignores = [], may, packages = [], why }) {
   };
 }
 
+const jsonProperty = {
+  object: 'JSON',
+  property: 'parse',
+  message: 'Use parseJson of json.ts: broken JSON from outside is no bug.',
+};
 const processProperty = (property, message) => ({ object: 'process', property, message });
 
 export default defineConfig(
@@ -227,11 +234,20 @@ export default defineConfig(
     rules: {
       'no-restricted-properties': [
         'error',
+        jsonProperty,
         processProperty('env', 'Only action/ and cli/ read the environment: pass the value in.'),
         processProperty('exit', 'Only action/ and cli/ end the process.'),
         processProperty('exitCode', 'Only action/ and cli/ set the exit code.'),
       ],
     },
+  },
+  {
+    files: ['src/action/**', 'src/cli/**'],
+    rules: { 'no-restricted-properties': ['error', jsonProperty] },
+  },
+  {
+    files: ['src/json.ts'],
+    rules: { 'no-restricted-properties': 'off' },
   },
   layers.map(layerRules),
 );

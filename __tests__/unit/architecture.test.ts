@@ -131,10 +131,12 @@ function target(from: string, specifier: string): string {
 
 const baseFiles = [
   'errors.ts',
+  'aftermath.ts',
   'log.ts',
   'clock.ts',
   'docker-config.ts',
   'format.ts',
+  'json.ts',
   'paths.ts',
   'registry-login.ts',
   'job-scope.ts',

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import * as core from '@actions/core';
 
 import { systemClock } from '../clock.ts';
-import { systemCodeOf } from '../errors.ts';
+import { systemCodeOf, toAppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import { killGroup, stateOf } from '../process-identity.ts';
 import { uploadFiles, type PendingUpload } from './hand-over.ts';
 import { info } from './log.ts';
@@ -75,7 +76,7 @@ function failed(reason: string): UploadOutcome {
 function parseOutcome(text: string): UploadOutcome {
   try {
     // A cast: it comes from the upload, as a whole or not at all.
-    return JSON.parse(text) as UploadOutcome;
+    return parseJson(text, toAppError) as UploadOutcome;
   } catch {
     return failed('what it has left of how it went cannot be read');
   }

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import type { Surroundings } from '../compose.ts';
-import { AppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import { identityOf } from '../process-identity.ts';
 import type { StoreLocation } from '../stores/location.ts';
 
@@ -81,6 +82,7 @@ async function startUpload(dir: string, env: Surroundings['env']): Promise<Child
 /** In the process that uploads. `undefined`: who started it has given it up. */
 export async function readOrder(): Promise<UploadOrder | undefined> {
   const given = await text(process.stdin);
+  if (given === '') return undefined;
   // A cast: it comes from `handOver`.
-  return given === '' ? undefined : (JSON.parse(given) as UploadOrder);
+  return parseJson(given, toAppError) as UploadOrder;
 }

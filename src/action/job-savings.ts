@@ -1,6 +1,9 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { toAppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
+
 /** What all databases of a job have saved, so far. */
 export interface JobSavings {
   /** Negative where restoring has taken longer than seeding. */
@@ -38,7 +41,7 @@ export async function removeSavings(tempDir: string, scope: string): Promise<voi
 function read(text: string): JobSavings {
   const none = { savedSeconds: 0, databases: 0 };
   try {
-    const found: unknown = JSON.parse(text);
+    const found = parseJson(text, toAppError);
     return isSavings(found) ? found : none;
   } catch {
     return none;

@@ -1,5 +1,7 @@
 import * as core from '@actions/core';
 
+import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import type { PendingUpload } from './hand-over.ts';
 
 /** What main leaves for post. */
@@ -20,5 +22,13 @@ export function saveState(state: State): void {
 /** `undefined` when main did not get as far as creating anything. */
 export function loadState(): State | undefined {
   const text = core.getState(stateName);
-  return text === '' ? undefined : (JSON.parse(text) as State);
+  if (text === '') return undefined;
+  return parseJson(
+    text,
+    (cause) =>
+      new AppError('system-error', `the step's state (${stateName}) cannot be read`, {
+        cause,
+        hint: 'What the step has made is removed by the next snapvol command on this machine',
+      }),
+  ) as State;
 }

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import * as core from '@actions/core';
 
 import type { SecretTexts } from '../compose.ts';
+import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import type { StoreLocation } from '../stores/location.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -81,6 +83,14 @@ interface Event {
 
 function readEvent(env: Environment): Event | undefined {
   const path = env['GITHUB_EVENT_PATH'];
+  if (path === undefined) return undefined;
   // A cast: the runner writes GitHub's own payload there.
-  return path === undefined ? undefined : (JSON.parse(readFileSync(path, 'utf8')) as Event);
+  return parseJson(
+    readFileSync(path, 'utf8'),
+    (cause) =>
+      new AppError('invalid-settings', `the event in ${path} (GITHUB_EVENT_PATH) is no JSON`, {
+        cause,
+        hint: 'Look at what has changed that file, or that variable: the runner writes it',
+      }),
+  ) as Event;
 }

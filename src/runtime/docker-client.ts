@@ -6,6 +6,7 @@ import DockerModem from 'docker-modem';
 import Docker from 'dockerode';
 
 import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import type { RegistryLogin } from '../registry-login.ts';
 import {
   endSilence,
@@ -14,7 +15,7 @@ import {
   type EngineLimits,
 } from './docker-deadlines.ts';
 import type { DockerEndpoint } from './docker-endpoint.ts';
-import { StreamedRefusal } from './docker-errors.ts';
+import { StreamedRefusal, unreadableAnswer } from './docker-errors.ts';
 import { linesOf } from './docker-frames.ts';
 
 // The calls for which dockerode alone is not enough: it would wait for ever, or take a failure for a success.
@@ -94,7 +95,9 @@ function authConfig(login: RegistryLogin): object {
 export async function refuseFailure(progress: NodeJS.ReadableStream): Promise<void> {
   for (const line of linesOf(await text(progress))) {
     if (line === '') continue;
-    const { error } = JSON.parse(line) as { error?: string };
+    const { error } = parseJson(line, (cause) => unreadableAnswer('how it goes on', cause)) as {
+      error?: string;
+    };
     if (error !== undefined) throw new StreamedRefusal(error);
   }
 }
@@ -138,7 +141,10 @@ async function exitCodeOf(docker: Docker, id: string, signal: AbortSignal): Prom
       else reject(error ?? new Error('no answer'));
     });
   });
-  return (JSON.parse(await text(answer)) as { StatusCode: number }).StatusCode;
+  const ended = parseJson(await text(answer), (cause) =>
+    unreadableAnswer('how a container has ended', cause),
+  );
+  return (ended as { StatusCode: number }).StatusCode;
 }
 
 /**

@@ -125,6 +125,14 @@ export function translateDockerError(what: string, error: unknown, where: string
   });
 }
 
+/** For an answer that is no JSON, which every engine gives. `what` it was to say. */
+export function unreadableAnswer(what: string, cause: unknown): AppError {
+  return new AppError('engine-refused', `the engine's answer cannot be read: ${what}`, {
+    cause,
+    hint: 'Look at what DOCKER_HOST leads to, and at proxies before it',
+  });
+}
+
 /**
  * As {@link translateDockerError}, for a failed pull.
  * @param from where the image should come from, and whether with a login

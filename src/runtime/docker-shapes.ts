@@ -1,5 +1,7 @@
 import type Docker from 'dockerode';
 
+import { parseJson } from '../json.ts';
+import { unreadableAnswer } from './docker-errors.ts';
 import { selfLabel } from './labels.ts';
 import type {
   ContainerOptions,
@@ -35,7 +37,9 @@ export function volumeInfo(info: Docker.VolumeInspectInfo): VolumeInfo {
 export function statInHeader(answer: unknown): PathStat {
   const { headers } = answer as { headers: Readonly<Record<string, string>> };
   const text = Buffer.from(headers['x-docker-container-path-stat'] ?? '', 'base64').toString();
-  const { mode, mtime } = JSON.parse(text) as { mode: number; mtime: string };
+  const { mode, mtime } = parseJson(text, (cause) =>
+    unreadableAnswer('what is at a path', cause),
+  ) as { mode: number; mtime: string };
   return {
     // The top bit of Go's fs.FileMode, a number without a sign.
     type: mode >= 2 ** 31 ? 'folder' : 'file',

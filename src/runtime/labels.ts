@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 
+import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import { thisProcess } from '../process-identity.ts';
-import type { Labels } from './runtime.ts';
+import type { Labels, VolumeInfo } from './runtime.ts';
 
 const prefix = 'dev.snapvol.';
 
@@ -100,6 +102,19 @@ export const selfLabel = `${prefix}container`;
 /** On what stands for unfinished work: the process that is at it, and the work as JSON. */
 export const makerLabel = `${prefix}maker`;
 export const workLabel = `${prefix}work`;
+
+/** The unfinished work that a volume stands for. @throws `volume-taken` for one that says none */
+export function workOf({ name, labels }: VolumeInfo): unknown {
+  return parseJson(
+    labels[workLabel] ?? '',
+    (cause) =>
+      new AppError('volume-taken', `the volume ${name} has labels of snapvol, and cannot be read`, {
+        cause,
+        hint: `Remove it with "docker volume rm ${name}", if no snapvol of another version needs it`,
+      }),
+  );
+}
+
 /** On what one `restore` makes: which one. */
 export function taskLabels(task: string): Labels {
   return { [`${prefix}task`]: task };

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
 import { AppError, messageOf, type ErrorCode } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import type { LeftOut } from '../snapshot/manifest.ts';
 import { linesOf } from './docker-frames.ts';
 import type { Part } from './parts.ts';
@@ -108,13 +109,20 @@ export function startTarSieve(
   return { done: listen(), stop };
 }
 
+/** It may be killed in the middle of a line. */
+function cutOff(cause: unknown): AppError {
+  return new AppError('copy-failed', 'the process that checks the archive ended in the middle', {
+    cause,
+  });
+}
+
 /** The one that says how it ended. */
 async function lastReport(
   reports: Readable,
   onBytes: (bytes: number) => void,
 ): Promise<Exclude<SieveReport, { kind: 'progress' }> | undefined> {
   for await (const line of createInterface({ input: reports })) {
-    const report = JSON.parse(line) as SieveReport; // written by our own program
+    const report = parseJson(line, cutOff) as SieveReport; // written by our own program
     if (report.kind !== 'progress') return report;
     onBytes(report.bytes);
   }

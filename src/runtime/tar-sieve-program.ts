@@ -4,6 +4,7 @@
 import { readSync, writeSync } from 'node:fs';
 
 import { toAppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import { BrokenOff, describeStreamError } from './stream-errors.ts';
 import { TarGuard } from './tar-guard.ts';
 import { TarSieve } from './tar-sieve.ts';
@@ -55,4 +56,4 @@ function settled(settings: SieveSettings): SieveReport {
   }
 }
 
-report(settled(JSON.parse(process.argv[2] ?? '') as SieveSettings)); // written by startTarSieve
+report(settled(parseJson(process.argv[2] ?? '', toAppError) as SieveSettings)); // written by startTarSieve

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 
 import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import {
   archiveFeatures,
   formatVersion,
@@ -164,7 +165,7 @@ export function encodeManifest(value: Manifest): string {
  * @throws `snapshot-incompatible` for another format version, `snapshot-corrupt` for anything that is not a manifest.
  */
 export function decodeManifest(text: string): Manifest {
-  const json = parseJson(text);
+  const json = jsonOf(text);
   const versioned = v.safeParse(v.object({ format: v.number() }), json);
   if (versioned.success && versioned.output.format !== formatVersion) {
     throw new AppError(
@@ -190,12 +191,11 @@ function printable(text: string): string {
   return shown.length > shownLimit ? `${shown.slice(0, shownLimit)}...` : shown;
 }
 
-function parseJson(text: string): unknown {
+function jsonOf(text: string): unknown {
   if (text.length > manifestLimitBytes)
     throw new AppError('snapshot-corrupt', `${manifestFileName} is too large to be one`);
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new AppError('snapshot-corrupt', `${manifestFileName} is not JSON`, { cause: error });
-  }
+  return parseJson(
+    text,
+    (cause) => new AppError('snapshot-corrupt', `${manifestFileName} is not JSON`, { cause }),
+  );
 }

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { parseJson } from '../json.ts';
 import { recordLabel } from '../runtime/labels.ts';
 import type { ContainerSpec, ContainerState } from '../runtime/runtime.ts';
 import type { RawInputs, Settings } from '../settings.ts';
@@ -50,11 +51,12 @@ export function cloneRecord(record: DatabaseRecord): string {
 
 /** @throws `container-missing` for a container that no `start` of this version made */
 export function readRecord({ name, labels }: ContainerState): DatabaseRecord {
-  const text = labels[recordLabel];
-  if (text === undefined) {
-    throw new AppError('container-missing', `the container ${name} carries no ${recordLabel}`, {
+  const refusal = (cause?: unknown): AppError =>
+    new AppError('container-missing', `the container ${name} carries no ${recordLabel}`, {
+      cause,
       hint: 'It was started by another version of snapvol: stop it, and start it again',
     });
-  }
-  return JSON.parse(text) as DatabaseRecord; // written by encodeRecord; labels of a container never change
+  const text = labels[recordLabel];
+  if (text === undefined) throw refusal();
+  return parseJson(text, refusal) as DatabaseRecord; // written by encodeRecord; labels of a container never change
 }
