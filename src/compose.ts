@@ -9,6 +9,7 @@ import { createCopyCloner } from './runtime/copy-cloner.ts';
 import { createScriptRunner } from './runtime/host-script.ts';
 import { createOverlayCloner } from './runtime/overlay-cloner.ts';
 import { createPlainArchiver } from './runtime/plain-archive.ts';
+import type { ContainerRuntime } from './runtime/runtime.ts';
 import type { CopyMethod } from './runtime/volume-copier.ts';
 import { createVolumeCopier } from './runtime/volume-copy.ts';
 import { createEncryptedStore } from './stores/encrypted.ts';
@@ -45,14 +46,22 @@ export interface Composition<T> extends AsyncDisposable {
   readonly tools: T;
 }
 
+/** The container engine alone: enough to remove things, even where no scratch folder can be made. */
+export async function composeRuntime({
+  log,
+  env,
+}: Pick<Surroundings, 'log' | 'env'>): Promise<ContainerRuntime> {
+  const { connectDocker } = await import('./runtime/docker.ts');
+  return connectDocker({ env, findLogin: createLoginFinder({ env, log }) });
+}
+
 /** The only place that knows implementations. The container client is loaded here, when it is first needed. */
 export async function composeTools(
   around: Surroundings,
   copy: CopyMethod | 'auto',
 ): Promise<Composition<Tools>> {
   const { log, env } = around;
-  const { connectDocker } = await import('./runtime/docker.ts');
-  const runtime = connectDocker({ env, findLogin: createLoginFinder({ env, log }) });
+  const runtime = await composeRuntime(around);
   const info = await runtime.info();
   const zstd = await findZstd(env['PATH'] ?? '');
   log.debug(

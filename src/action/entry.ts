@@ -3,8 +3,10 @@ import { resolve } from 'node:path';
 
 import * as core from '@actions/core';
 
-import { composeStoreTools, composeTools, timeoutMsOf, type Surroundings } from '../compose.ts';
+import { withAftermath, warnOf } from '../aftermath.ts';
+import { composeRuntime, composeStoreTools, timeoutMsOf, type Surroundings } from '../compose.ts';
 import { runLabels } from '../runtime/labels.ts';
+import type { ContainerRuntime } from '../runtime/runtime.ts';
 import { parseSettings, type Settings } from '../settings.ts';
 import type { StoreLocation } from '../stores/location.ts';
 import type { RunIdentity, StoreTools } from '../usecases/context.ts';
@@ -60,18 +62,31 @@ export async function post(): Promise<void> {
     const state = loadState();
     if (!state) return;
     const around = surroundings();
-    try {
-      await removeMade(around, state.run);
-    } finally {
+    const { log, tempDir } = around;
+    const collect = async (): Promise<void> => {
       if (state.upload) await collectUpload(state.upload, isJobCancelled(), signal);
-      await removeSavings(around.tempDir, jobScope(process.env));
-    }
+    };
+    const forget = (): Promise<void> => removeSavings(tempDir, jobScope(process.env));
+    await withAftermath(
+      log,
+      () => removeMade(around, state.run),
+      () => withAftermath(log, collect, forget),
+    );
   }, core.warning);
 }
 
 async function removeMade(around: Surroundings, run: string): Promise<void> {
-  await using composed = await composeTools(around, 'auto');
-  const { runtime } = composed.tools;
+  const runtime = await composeRuntime(around);
+  try {
+    await showLogs(runtime, run);
+  } catch (error) {
+    warnOf(around.log, error);
+  }
+  const removed = await removeRun(runtime, run);
+  info(`removed: ${[...removed.containers, ...removed.volumes].join(', ') || 'nothing was left'}`);
+}
+
+async function showLogs(runtime: ContainerRuntime, run: string): Promise<void> {
   for (const { id, name, running, exitCode } of await runtime.listContainers(runLabels(run))) {
     if (!running)
       core.warning(`the container ${name} had ended before the job did (exit code ${exitCode})`);
@@ -79,8 +94,6 @@ async function removeMade(around: Surroundings, run: string): Promise<void> {
       for (const line of await runtime.logs(id, postLogLines)) info(line);
     });
   }
-  const removed = await removeRun(runtime, run);
-  info(`removed: ${[...removed.containers, ...removed.volumes].join(', ') || 'nothing was left'}`);
 }
 
 /** Hands bundles to a process that post waits for. */

@@ -1,3 +1,4 @@
+import { orUndo, withAftermath } from '../aftermath.ts';
 import { AppError } from '../errors.ts';
 import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { copyLabels, helperName } from './labels.ts';
@@ -81,7 +82,7 @@ export function createCopyCloner(
       mounts: [mountOf(golden, '/golden', true), mountOf(clone, '/clone', false)],
       confinedTo: capabilities,
     });
-    try {
+    const copy = async (): Promise<void> => {
       await start(runtime, id, image);
       const exitCode = await runtime.waitForExit(id, signal);
       if (exitCode === 0) return;
@@ -91,9 +92,8 @@ export function createCopyCloner(
         hint: 'Look at what the helper container said, printed with this error',
         details: await runtime.logs(id, 20),
       });
-    } finally {
-      await runtime.removeContainer(id);
-    }
+    };
+    await withAftermath(undefined, copy, () => runtime.removeContainer(id));
   }
 
   return {
@@ -101,12 +101,10 @@ export function createCopyCloner(
 
     async create(target, signal) {
       await runtime.createVolume(target.clone, target.labels);
-      try {
-        await run(target, probe + fill, signal);
-      } catch (error) {
-        await runtime.removeVolume(target.clone);
-        throw error;
-      }
+      await orUndo(
+        () => run(target, probe + fill, signal),
+        () => runtime.removeVolume(target.clone),
+      );
     },
 
     reset: (target, signal) => run(target, fill, signal),

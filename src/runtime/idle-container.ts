@@ -1,3 +1,4 @@
+import { withAftermath } from '../aftermath.ts';
 import type { ContainerRuntime, ContainerSpec } from './runtime.ts';
 
 /** A container that is created to look into its mounts, never started, and removed. */
@@ -7,9 +8,9 @@ export async function withIdleContainer<T>(
   work: (id: string) => Promise<T>,
 ): Promise<T> {
   const id = await runtime.createContainer({ ...spec, entrypoint: ['never-started'] });
-  try {
-    return await work(id);
-  } finally {
-    await runtime.removeContainer(id);
-  }
+  return withAftermath(
+    undefined,
+    () => work(id),
+    () => runtime.removeContainer(id),
+  );
 }

@@ -1,3 +1,4 @@
+import { CleanUp, orUndo } from '../aftermath.ts';
 import { AppError, messageOf } from '../errors.ts';
 import { mountOf, requireGoldenVolume } from './golden-volume.ts';
 import { withIdleContainer } from './idle-container.ts';
@@ -20,8 +21,10 @@ export function layerOf(clone: string): string {
  */
 export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
   async function remove({ clone }: Pick<CloneTarget, 'clone'>): Promise<void> {
-    await runtime.removeVolume(clone);
-    await runtime.removeVolume(layerOf(clone));
+    const cleanUp = new CleanUp();
+    for (const name of [clone, layerOf(clone)])
+      await cleanUp.attempt(`the volume ${name}`, () => runtime.removeVolume(name));
+    cleanUp.end();
   }
 
   return {
@@ -33,23 +36,19 @@ export function createOverlayCloner(runtime: ContainerRuntime): VolumeCloner {
       await requireGoldenVolume(runtime, target, signal);
       const layer = layerOf(clone);
       await runtime.createVolume(layer, withPurpose(labels, 'layer'));
-      try {
+      const make = async (): Promise<void> => {
         const driver = await driverOf(runtime, target, signal);
         const root = await prepareLayer(runtime, target, signal);
         const known = { ...labels, [goldenRootLabel]: rootText(root) };
         await runtime.createVolume(clone, known, undefined, driver);
-      } catch (error) {
-        await runtime.removeVolume(layer);
-        throw error;
-      }
+      };
+      await orUndo(make, () => runtime.removeVolume(layer));
       // Its engine has mounted an earlier clone of this volume. Should it not any more, it will start no container with it.
       if (knownRoot(target)) return;
-      try {
-        await requireMounted(runtime, target, signal);
-      } catch (error) {
-        await remove(target);
-        throw error;
-      }
+      await orUndo(
+        () => requireMounted(runtime, target, signal),
+        () => remove(target),
+      );
     },
 
     async reset(target, signal) {

@@ -1,3 +1,4 @@
+import { withAftermath } from '../aftermath.ts';
 import { AppError } from '../errors.ts';
 import { copyLabels } from './labels.ts';
 import type { ContainerRuntime } from './runtime.ts';
@@ -142,11 +143,11 @@ async function withHelper(
       details: await runtime.logs(id, 20),
     });
   };
-  try {
-    await work({ id, run });
-  } finally {
-    await runtime.removeContainer(id);
-  }
+  await withAftermath(
+    undefined,
+    () => work({ id, run }),
+    () => runtime.removeContainer(id),
+  );
 }
 
 async function start(

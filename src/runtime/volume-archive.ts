@@ -1,5 +1,6 @@
 import { PassThrough, Readable } from 'node:stream';
 
+import { withResource } from '../aftermath.ts';
 import { AppError, toAppError } from '../errors.ts';
 import { readArchive, writeArchive, type OnBytes } from './archive-file.ts';
 import { helperName } from './labels.ts';
@@ -7,7 +8,6 @@ import type { ContainerRuntime } from './runtime.ts';
 import { BrokenOff } from './stream-errors.ts';
 import { blockBytes, changedHeader } from './tar-header.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
-import { withResource } from './with-resource.ts';
 
 export interface ArchiveOptions {
   readonly runtime: ContainerRuntime;

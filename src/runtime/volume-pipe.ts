@@ -1,9 +1,9 @@
+import { withResource } from '../aftermath.ts';
 import type { OnBytes } from './archive-file.ts';
 import { startPipeHelper } from './pipe-helper.ts';
 import { readPipedArchive, writePipedArchive, type PipedOptions } from './piped-archive.ts';
 import type { ContainerRuntime } from './runtime.ts';
 import type { Compression, CopyTarget, ExpectedArchive, SavedArchive } from './volume-copier.ts';
-import { withResource } from './with-resource.ts';
 
 export interface PipeOptions extends PipedOptions {
   readonly runtime: ContainerRuntime;

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 
+import { orUndo, withAftermath } from '../aftermath.ts';
 import { encryptedManifestName, encryptedSuffix, sumsFileName } from '../snapshot/manifest.ts';
 import type { Decrypt, Encrypt } from './age.ts';
 import {
@@ -44,12 +45,14 @@ export function createEncryptedStore(
     const task = `encrypt ${bundleDir}`;
     // Beside the bundle: in the scratch folder, which is tidied after a kill, and on a disk that is made for this.
     const dir = await translated(task, signal, () => mkdtemp(`${bundleDir}-encrypted-`));
-    try {
-      await translated(task, signal, () => encryptBundle(bundleDir, dir, encrypt, signal));
-      return await work(dir);
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+    return withAftermath(
+      undefined,
+      async () => {
+        await translated(task, signal, () => encryptBundle(bundleDir, dir, encrypt, signal));
+        return work(dir);
+      },
+      () => rm(dir, { recursive: true, force: true }),
+    );
   };
 
   return {
@@ -60,13 +63,13 @@ export function createEncryptedStore(
       if (!(await inner.load(found, bundleDir, signal))) return false;
       if (!(await readdir(bundleDir)).includes(encryptedManifestName)) return true;
       return translated(`decrypt ${found.key} in ${bundleDir}`, signal, async () => {
-        try {
-          await decryptBundle(found.key, bundleDir, decrypt, signal);
-          return true;
-        } catch (error) {
-          for (const name of await readdir(bundleDir)) await rm(join(bundleDir, name));
-          throw error;
-        }
+        await orUndo(
+          () => decryptBundle(found.key, bundleDir, decrypt, signal),
+          async () => {
+            for (const name of await readdir(bundleDir)) await rm(join(bundleDir, name));
+          },
+        );
+        return true;
       });
     },
 

@@ -3,7 +3,7 @@ import type { CopySettings } from '../settings.ts';
 import type { ContainerState } from '../runtime/runtime.ts';
 import type { Storage } from '../runtime/volume-copier.ts';
 import type { LeftOut, Writer } from '../snapshot/manifest.ts';
-import { withAftermath } from './aftermath.ts';
+import { withAftermath } from '../aftermath.ts';
 import type { Tools } from './context.ts';
 import { startAgain, type ChangedPort } from './go-on.ts';
 import { uncleanError, usableData } from './probes.ts';

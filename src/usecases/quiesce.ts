@@ -5,7 +5,7 @@ import { logTailLines } from '../runtime/health.ts';
 import type { ContainerRuntime, ContainerState } from '../runtime/runtime.ts';
 import type { CopySettings } from '../settings.ts';
 import type { Consistency, LeftOut } from '../snapshot/manifest.ts';
-import { withAftermath } from './aftermath.ts';
+import { withAftermath } from '../aftermath.ts';
 import type { Tools } from './context.ts';
 import { startCommand } from './orchestrators.ts';
 import {

@@ -1,6 +1,6 @@
 import { AppError, messageOf } from '../errors.ts';
 import { stateOf } from '../process-identity.ts';
-import { makerLabel, nameLabel, purposeLabels, runLabel } from '../runtime/labels.ts';
+import { makerLabel, nameLabel, purposeLabels, runLabel, type Purpose } from '../runtime/labels.ts';
 import type { ContainerState, VolumeInfo } from '../runtime/runtime.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
@@ -43,50 +43,72 @@ export async function recover(
     if (state === 'elsewhere' && !force) report.left.push(what);
     return state === 'dead' || (state === 'elsewhere' && force);
   };
-  const attempt = async (what: string, work: () => Promise<string | undefined>): Promise<void> => {
+  /** One thing on its own: what it fails with stops nothing else, unless no engine answers. */
+  const attempt = async <T>(what: string, work: () => T | Promise<T>): Promise<T | undefined> => {
     try {
       signal.throwIfAborted();
-      const done = await work();
-      if (done !== undefined) report.repaired.push(done);
+      return await work();
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof AppError && error.code === 'docker-unreachable') throw error;
       report.failed.push(`${what}: ${messageOf(error)}`);
+      return undefined;
     }
   };
+  const mend = async (what: string, work: () => Promise<string | undefined>): Promise<void> => {
+    const done = await attempt(what, work);
+    if (done !== undefined) report.repaired.push(done);
+  };
+  const notes = async (purpose: Purpose): Promise<readonly VolumeInfo[]> =>
+    (await attempt(`the notes of what was ${purpose}`, () =>
+      runtime.listVolumes(purposeLabels(purpose), signal),
+    )) ?? [];
+  /** Those that can be read. */
+  const works = async <T>(purpose: Purpose, workIn: (note: VolumeInfo) => T) => {
+    const readable: { readonly note: VolumeInfo; readonly work: T }[] = [];
+    for (const note of await notes(purpose)) {
+      const work = await attempt(`the volume ${note.name}`, () => workIn(note));
+      if (work !== undefined) readable.push({ note, work });
+    }
+    return readable;
+  };
 
-  for (const { id, name, labels } of await runtime.listContainers(purposeLabels('copy'), signal)) {
+  const helpers = await attempt('helper containers', () =>
+    runtime.listContainers(purposeLabels('copy'), signal),
+  );
+  for (const { id, name, labels } of helpers ?? []) {
     // Without a maker it is one of another version.
     if (labels[makerLabel] === undefined || !isOrphan(labels, `the helper container ${name}`))
       continue;
-    await attempt(name, async () => {
+    await mend(name, async () => {
       await runtime.removeContainer(id);
       return `removed the helper container ${name}`;
     });
   }
-  for (const { reference, labels } of await runtime.listImages(purposeLabels('copy'), signal)) {
+  const images = await attempt('empty images', () =>
+    runtime.listImages(purposeLabels('copy'), signal),
+  );
+  for (const { reference, labels } of images ?? []) {
     if (!isOrphan(labels, `the image ${reference}`)) continue;
-    await attempt(reference, async () => {
+    await mend(reference, async () => {
       await runtime.removeImage(reference);
       return `removed the empty image ${reference}`;
     });
   }
 
-  const suspended = (await runtime.listVolumes(purposeLabels('suspended'), signal))
-    .map((note) => ({ note, suspension: readSuspension(note) }))
-    .filter(({ note, suspension }) => isOrphan(note.labels, `the container ${suspension.name}`))
-    .sort((a, b) => b.suspension.order - a.suspension.order);
-  for (const { note, suspension } of suspended) {
-    await attempt(`the container ${suspension.name}`, () =>
+  const suspended = (await works('suspended', readSuspension))
+    .filter(({ note, work: { name } }) => isOrphan(note.labels, `the container ${name}`))
+    .sort((a, b) => b.work.order - a.work.order);
+  for (const { note, work: suspension } of suspended) {
+    await mend(`the container ${suspension.name}`, () =>
       goOn(tools, note, suspension, waitTimeoutMs, signal),
     );
   }
 
-  for (const note of await runtime.listVolumes(purposeLabels('restoring'), signal)) {
-    const restoring = readRestoring(note);
+  for (const { note, work: restoring } of await works('restoring', readRestoring)) {
     const what = `the restore ${restoring.task}`;
     if (!isOrphan(note.labels, what)) continue;
-    await attempt(what, async () => {
+    await mend(what, async () => {
       const committed = await isCommitted(runtime, restoring);
       // Another one may have gone on with it, and forgotten the note first: then nothing may be undone.
       if (!committed && !(await runtime.findVolume(note.name, signal))) return undefined;
@@ -95,22 +117,22 @@ export async function recover(
     });
   }
 
-  for (const note of await runtime.listVolumes(purposeLabels('resetting'), signal)) {
+  for (const note of await notes('resetting')) {
     const what = `the reset of ${note.labels[nameLabel] ?? ''}`;
     if (!isOrphan(note.labels, what)) continue;
-    await attempt(what, () => resetAgain(tools, note, waitTimeoutMs, signal));
+    await mend(what, () => resetAgain(tools, note, waitTimeoutMs, signal));
   }
 
-  for (const { name, labels } of await runtime.listVolumes(purposeLabels('saving'), signal)) {
+  for (const { name, labels } of await notes('saving')) {
     if (!isOrphan(labels, `the note of a save ${name}`)) continue;
     // Nothing was changed for it.
-    await attempt(name, () => runtime.removeVolume(name).then(() => undefined));
+    await mend(name, () => runtime.removeVolume(name).then(() => undefined));
   }
 
-  for (const { labels } of await runtime.listVolumes(purposeLabels('starting'), signal)) {
+  for (const { labels } of await notes('starting')) {
     const what = `the start of ${labels[nameLabel] ?? ''}`;
     if (!isOrphan(labels, what)) continue;
-    await attempt(what, async () => {
+    await mend(what, async () => {
       const { containers, volumes } = await removeRun(runtime, labels[runLabel] ?? '');
       const made = [...containers, ...volumes];
       // Another one may have removed it meanwhile.
@@ -119,9 +141,12 @@ export async function recover(
     });
   }
   // Its note is gone: all of it was done.
-  for (const { name, labels } of await runtime.listVolumes(purposeLabels('committed'), signal)) {
-    const noted = await runtime.findVolume(name.replace('committed', 'restoring'), signal);
-    if (!noted && stateOf(labels[makerLabel] ?? '') === 'dead') await runtime.removeVolume(name);
+  for (const { name, labels } of await notes('committed')) {
+    await mend(name, async () => {
+      const noted = await runtime.findVolume(name.replace('committed', 'restoring'), signal);
+      if (!noted && stateOf(labels[makerLabel] ?? '') === 'dead') await runtime.removeVolume(name);
+      return undefined;
+    });
   }
   return report;
 }

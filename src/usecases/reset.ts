@@ -11,7 +11,7 @@ import {
   type Owner,
 } from '../runtime/labels.ts';
 import type { ContainerRuntime, ContainerState, VolumeInfo } from '../runtime/runtime.ts';
-import { withAftermath } from './aftermath.ts';
+import { withAftermath } from '../aftermath.ts';
 import type { Tools } from './context.ts';
 import { startAgain } from './go-on.ts';
 import { requireGolden } from './golden.ts';

@@ -1,9 +1,10 @@
 import { rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { CleanUp } from '../aftermath.ts';
 import { AppError } from '../errors.ts';
 import { thisProcess } from '../process-identity.ts';
-import { makerLabel, purposeLabels, taskLabels, workLabel } from '../runtime/labels.ts';
+import { makerLabel, purposeLabels, taskLabels, workLabel, workOf } from '../runtime/labels.ts';
 import type { ContainerRuntime, VolumeInfo } from '../runtime/runtime.ts';
 import { discardStaging, finishStaging } from '../runtime/staging.ts';
 import type { CopyTarget } from '../runtime/volume-copier.ts';
@@ -64,8 +65,8 @@ export async function requireAlone(
   }
 }
 
-export function readRestoring({ labels }: VolumeInfo): Restoring {
-  return JSON.parse(labels[workLabel] ?? '') as Restoring; // written by noteRestoring; labels of a volume never change
+export function readRestoring(note: VolumeInfo): Restoring {
+  return workOf(note) as Restoring; // written by noteRestoring; labels of a volume never change
 }
 
 /** From now on the restore is gone on with, and not undone any more: one step for all volumes. */
@@ -93,8 +94,11 @@ export async function finish(
   { runtime }: Pick<Tools, 'runtime'>,
   { task, staged }: Restoring,
 ): Promise<void> {
+  const steps = new CleanUp();
+  for (const { target } of staged)
+    await steps.attempt(target.storage.source, () => finishStaging(runtime, target, task));
   try {
-    for (const { target } of staged) await finishStaging(runtime, target, task);
+    steps.end();
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     throw new AppError(error.code, `${error.message}; old and new content are both still there`, {
@@ -113,13 +117,17 @@ export async function rollBack(
   { runtime }: Pick<Tools, 'runtime'>,
   { task, staged }: Restoring,
 ): Promise<void> {
-  await removeLabelled(runtime, taskLabels(task));
+  const cleanUp = new CleanUp();
+  await cleanUp.attempt('what it has made', () => removeLabelled(runtime, taskLabels(task)));
   for (const { target, missing } of staged) {
     const { source } = target.storage;
     if (missing !== undefined && !(await isFolder(source))) continue;
-    await discardStaging(runtime, target, task);
-    if (missing !== undefined) await removeEmptyFolders(source, missing);
+    await cleanUp.attempt(source, async () => {
+      await discardStaging(runtime, target, task);
+      if (missing !== undefined) await removeEmptyFolders(source, missing);
+    });
   }
+  cleanUp.end(); // the note stays where something is left: "recover" goes on with it
   await runtime.removeVolume(noteName(task));
 }
 

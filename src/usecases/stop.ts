@@ -12,7 +12,7 @@ import {
   type Owner,
 } from '../runtime/labels.ts';
 import type { VolumeInfo } from '../runtime/runtime.ts';
-import { withAftermath } from './aftermath.ts';
+import { withAftermath } from '../aftermath.ts';
 import type { Tools } from './context.ts';
 import { forgetStarting, removeWithClones, type Removed } from './remove.ts';
 import { notStarted } from './started.ts';

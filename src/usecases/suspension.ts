@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import { thisProcess } from '../process-identity.ts';
-import { makerLabel, purposeLabels, workLabel } from '../runtime/labels.ts';
+import { makerLabel, purposeLabels, workLabel, workOf } from '../runtime/labels.ts';
 import type {
   ContainerRuntime,
   ContainerState,
@@ -8,7 +8,7 @@ import type {
   RestartPolicy,
   VolumeInfo,
 } from '../runtime/runtime.ts';
-import { withAftermath } from './aftermath.ts';
+import { withAftermath } from '../aftermath.ts';
 import type { Tools } from './context.ts';
 import type { Company } from './writers.ts';
 
@@ -53,8 +53,13 @@ export async function whileSuspended<T>(
       return work();
     },
     async () => {
-      if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
-      await goOn();
+      await withAftermath(
+        log,
+        async () => {
+          if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
+        },
+        goOn,
+      );
       await runtime.removeVolume(volume);
     },
     'after', // a container that is down is worse than a copy that failed
@@ -131,8 +136,8 @@ function beingAtWork({ name }: Subject, cause?: unknown): AppError {
   );
 }
 
-export function readSuspension({ labels }: VolumeInfo): Suspension {
-  return JSON.parse(labels[workLabel] ?? '') as Suspension; // written by `note`; labels of a volume never change
+export function readSuspension(note: VolumeInfo): Suspension {
+  return workOf(note) as Suspension; // written by `note`; labels of a volume never change
 }
 
 /** @param selfEnding its program is told to end: the engine must not start it again by itself */

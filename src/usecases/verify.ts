@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 
 import { secondsSince } from '../clock.ts';
+import { withAftermath } from '../aftermath.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { bundleBytes, verifyArchives } from '../snapshot/bundle.ts';
 import { takeSample, type Sample } from '../snapshot/sample.ts';
@@ -125,7 +126,7 @@ async function readWhole(
   const { dir, digest, manifest } = bundle;
   const totalBytes = manifest.volumes.reduce((sum, { archiveBytes }) => sum + archiveBytes, 0);
   let bytes = 0;
-  try {
+  const read = async (): Promise<WholeSnapshot> => {
     await verifyArchives(bundle, signal, (more) => {
       bytes += more;
       tools.log.progress({ label, bytes, totalBytes });
@@ -136,9 +137,8 @@ async function readWhole(
       sizeBytes: await bundleBytes(bundle),
       archives: manifest.volumes.map(({ archive, sha256 }) => ({ archive, sha256 })),
     };
-  } finally {
-    await rm(dir, { recursive: true });
-  }
+  };
+  return withAftermath(tools.log, read, () => rm(dir, { recursive: true }));
 }
 
 async function keysOf(store: ListableStore, signal: AbortSignal): Promise<string[]> {

@@ -35,8 +35,10 @@ export async function cloneVolumes(
   const failed = made.find((each) => each.status === 'rejected');
   const clones = made.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   if (!failed) return clones;
-  for (const { volume, labels } of clones)
-    await clonerOf(tools.cloners, labels)?.remove({ clone: volume });
+  const undo = clones.map(async ({ volume, labels }) =>
+    clonerOf(tools.cloners, labels)?.remove({ clone: volume }),
+  );
+  await Promise.allSettled(undo);
   throw failed.reason;
 }
 
