@@ -191,6 +191,10 @@ describe('volumes', () => {
     }
   });
 
+  test.each(['a b', '../info', 'a\nb', 'x?y#z', 'ü'])('are not there under %j', async (name) => {
+    expect(await runtime.findVolume(name)).toBeUndefined();
+  });
+
   test('that are in use are not removed', async () => {
     const name = newName();
     await runtime.createVolume(name, labels);
@@ -326,6 +330,17 @@ describe('containers', () => {
     expect(await runtime.stat(container, '/f')).toMatchObject({ type: 'folder' });
     expect(await runtime.stat(container, '/f/nothing')).toBeUndefined();
   });
+
+  test.each(['a b', 'UPPER/x', 'a\nb', 'x?y#z', 'ü'])(
+    'of an image that cannot be are refused by the engine: %j',
+    async (name) => {
+      expect(await runtime.hasImage(name)).toBe(false);
+      await expect(runtime.ensureImage(name)).rejects.toMatchObject({
+        code: 'image-unavailable',
+        message: expect.stringContaining(`could not pull the image ${name}:latest: `),
+      });
+    },
+  );
 
   test('that are confined can do nothing but what they are given', async () => {
     const container = await started({ confinedTo: ['CHOWN'], user: '0:0' });

@@ -23,7 +23,9 @@ function engineMessage(error: unknown): string {
     const { message } = error.json as { message?: unknown };
     if (typeof message === 'string') return message;
   }
-  return messageOf(error);
+  return messageOf(error)
+    .replace(/^\(HTTP code \d+\) [^-]* - /, '')
+    .trimEnd();
 }
 
 /**

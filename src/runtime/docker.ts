@@ -95,12 +95,13 @@ export function connectDocker({
     what: string,
     signal: AbortSignal | undefined,
     work: () => Promise<T>,
+    absent: readonly number[] = [404],
   ): Promise<T | undefined> {
     return call(what, signal, async () => {
       try {
         return await work();
       } catch (error) {
-        if (statusOf(error) === 404) return undefined;
+        if (absent.includes(statusOf(error) ?? 0)) return undefined;
         throw error;
       }
     });
@@ -110,16 +111,25 @@ export function connectDocker({
   const names = new Map<string, string>();
   const theContainer = (id: string): string => `the container ${names.get(id) ?? id.slice(0, 12)}`;
 
+  // Names may be anything that somebody has typed: the engine is to say what is wrong with them.
+  const volumeOf = (name: string) => docker.getVolume(encodeURIComponent(name));
+  const imageOf = (name: string) =>
+    docker.getImage(encodeURI(name).replaceAll('?', '%3F').replaceAll('#', '%23'));
+
   async function findVolume(name: string, signal?: AbortSignal): Promise<VolumeInfo | undefined> {
+    if (name.includes('/')) return undefined; // it would lead elsewhere in the API
     const found = await find(`look for the volume ${name}`, signal, () =>
-      docker.getVolume(name).inspect({ ...abortable(signal) }),
+      volumeOf(name).inspect({ ...abortable(signal) }),
     );
     return found && volumeInfo(found);
   }
 
   const findImage = (name: string, signal?: AbortSignal) =>
-    find(`look for the image ${name}`, signal, () =>
-      docker.getImage(name).inspect({ ...abortable(signal) } as object),
+    find(
+      `look for the image ${name}`,
+      signal,
+      () => imageOf(name).inspect({ ...abortable(signal) } as object),
+      [404, 400], // 400: there can be none of this name
     );
 
   async function inspectContainer(
@@ -263,7 +273,7 @@ export function connectDocker({
     async removeImage(reference) {
       await find(`remove the image ${reference}`, undefined, async () => {
         try {
-          await docker.getImage(reference).remove();
+          await imageOf(reference).remove();
         } catch (error) {
           if (statusOf(error) !== 409) throw error; // 409: a container uses it
         }
@@ -300,7 +310,7 @@ export function connectDocker({
       }),
 
     async removeVolume(name) {
-      await find(`remove the volume ${name}`, undefined, () => docker.getVolume(name).remove());
+      await find(`remove the volume ${name}`, undefined, () => volumeOf(name).remove());
     },
 
     listNetworks: (signal) =>

@@ -62,6 +62,8 @@ describe('an engine call that fails', () => {
       cause: error,
     });
     expect(statusOf(error)).toBe(500);
+    const asStream = Object.assign(new Error(error.message), { statusCode: 500, json: null });
+    expect(translate(asStream).message).toBe('could not do it: something went wrong');
     expect(translate(new StreamedRefusal('no'))).toMatchObject({ code: 'engine-refused' });
   });
 
