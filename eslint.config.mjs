@@ -243,10 +243,20 @@ export default defineConfig(
   },
   {
     files: ['src/action/**', 'src/cli/**'],
-    rules: { 'no-restricted-properties': ['error', jsonProperty] },
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        jsonProperty,
+        {
+          object: 'core',
+          property: 'setOutput',
+          message: 'Use setOutput of report.ts, which tells what is wrong with the file.',
+        },
+      ],
+    },
   },
   {
-    files: ['src/json.ts'],
+    files: ['src/json.ts', 'src/action/report.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   layers.map(layerRules),

@@ -20,7 +20,7 @@ import { info } from './log.ts';
 import { jobScope } from '../job-scope.ts';
 import { addSavings, removeSavings } from './job-savings.ts';
 import { phase, provenance, serviceTokens, settingsContext, surroundings } from './phase.ts';
-import { setOutputs, writeSummary } from './report.ts';
+import { setOutput, setOutputs, writeSummary } from './report.ts';
 import { loadState, saveState } from './state.ts';
 import { startSummary } from './summary.ts';
 import { isReadableByAll, untrustedReason, warnOfReaders } from './trust.ts';
@@ -31,7 +31,7 @@ const postLogLines = 50;
 /** The main phase: any error fails the step. */
 export async function main(): Promise<void> {
   await phase(async (signal) => {
-    core.setOutput('cache-hit', 'false');
+    setOutput('cache-hit', 'false');
     const around = surroundings();
     const settings = parseSettings(readInputs(), settingsContext(around));
     const inBackground = readUpload() === 'background';

@@ -19,6 +19,8 @@ export async function phase(
     controller.abort();
   };
   process.on('SIGINT', cancel).on('SIGTERM', cancel);
+  // A runner that reads no more ends no work in the middle.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   try {
     await work(controller.signal);
   } catch (thrown) {

@@ -1,5 +1,6 @@
 import * as core from '@actions/core';
 
+import { AppError, messageOf } from '../errors.ts';
 import type { StartReport } from '../usecases/report.ts';
 
 /** Sets every output; one that has no value is empty, never absent. */
@@ -26,7 +27,24 @@ export function setOutputs(report: StartReport): void {
       report.clones.map(({ endpoint }, at) => [`port-${at + 1}`, endpoint.port]),
     ),
   };
-  for (const [name, value] of Object.entries(outputs)) core.setOutput(name, value ?? '');
+  for (const [name, value] of Object.entries(outputs)) setOutput(name, value ?? '');
+}
+
+/** @throws `system-error` where the runner's file for outputs cannot be written */
+export function setOutput(name: string, value: unknown): void {
+  try {
+    core.setOutput(name, value);
+  } catch (error) {
+    throw runnerFileError(`set the output "${name}"`, 'GITHUB_OUTPUT', error);
+  }
+}
+
+/** Of a file that the runner names in a variable. Its client has no code for one that is not there. */
+export function runnerFileError(what: string, variable: string, cause: unknown): AppError {
+  return new AppError('system-error', `could not ${what}: ${messageOf(cause)}`, {
+    cause,
+    hint: `Look at the file that ${variable} names, and at what has changed it: the runner makes it for each step`,
+  });
 }
 
 /**

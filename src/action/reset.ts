@@ -9,6 +9,7 @@ import { readNamed } from './inputs.ts';
 import { jobScope } from '../job-scope.ts';
 import { info } from './log.ts';
 import { phase, settingsContext, surroundings } from './phase.ts';
+import { setOutput } from './report.ts';
 
 export const resetInputNames = ['name', 'wait-timeout'] as const;
 
@@ -26,7 +27,7 @@ export async function resetAction(): Promise<void> {
     await repair(composed.tools, signal);
     const request = { scope: jobScope(process.env), name, waitTimeoutMs };
     const { seconds } = await reset(composed.tools, request, signal);
-    core.setOutput('reset-seconds', seconds);
+    setOutput('reset-seconds', seconds);
     info(`${name} is as it was when it was started, after ${seconds} s`);
   }, core.setFailed);
 }

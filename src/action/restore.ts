@@ -14,7 +14,7 @@ import {
 import { readNamed } from './inputs.ts';
 import { jobScope } from '../job-scope.ts';
 import { phase, settingsContext, surroundings } from './phase.ts';
-import { writeSummary } from './report.ts';
+import { setOutput, writeSummary } from './report.ts';
 import { volumesSummary } from './summary.ts';
 
 const title = 'Restore a snapshot';
@@ -22,13 +22,13 @@ const title = 'Restore a snapshot';
 /** The sub-action restore/. Its outputs are those of actions/cache/restore, and some more. */
 export async function restoreAction(): Promise<void> {
   await phase(async (signal) => {
-    core.setOutput('cache-hit', 'false');
+    setOutput('cache-hit', 'false');
     const around = surroundings();
     const settings = parseRestoreSettings(readNamed(restoreInputNames), settingsContext(around));
     const { key, store, copy } = settings.copy;
     if (key === undefined)
       throw new AppError('invalid-settings', 'key: give the key of the snapshot');
-    core.setOutput('cache-primary-key', key);
+    setOutput('cache-primary-key', key);
     await using composed = await composeStoreTools(around, copy, store);
     const { tools } = composed;
     await repair(tools, signal);
@@ -85,9 +85,9 @@ function summaryOf(key: string, found: Found, report: RestoreReport | undefined)
 }
 
 function setOutputs(found: Found | undefined, report: RestoreReport | undefined): void {
-  core.setOutput('cache-hit', String(found?.exact ?? false));
-  core.setOutput('cache-matched-key', found?.key ?? '');
-  core.setOutput('snapshot-digest', report?.digest ?? '');
-  core.setOutput('volumes', JSON.stringify(report?.volumes ?? []));
-  core.setOutput('restore-seconds', report?.seconds.total ?? '');
+  setOutput('cache-hit', String(found?.exact ?? false));
+  setOutput('cache-matched-key', found?.key ?? '');
+  setOutput('snapshot-digest', report?.digest ?? '');
+  setOutput('volumes', JSON.stringify(report?.volumes ?? []));
+  setOutput('restore-seconds', report?.seconds.total ?? '');
 }

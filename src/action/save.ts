@@ -18,7 +18,7 @@ import { readNamed } from './inputs.ts';
 import { info } from './log.ts';
 import { jobScope } from '../job-scope.ts';
 import { phase, provenance, settingsContext, surroundings } from './phase.ts';
-import { writeSummary } from './report.ts';
+import { setOutput, writeSummary } from './report.ts';
 import { volumesSummary } from './summary.ts';
 import { untrustedReason, warnOfReaders } from './trust.ts';
 
@@ -49,7 +49,7 @@ const fatal: ReadonlySet<ErrorCode> = new Set([
 /** The sub-action save/. */
 export async function saveAction(): Promise<void> {
   await phase(async (signal) => {
-    core.setOutput('saved', 'false');
+    setOutput('saved', 'false');
     const around = surroundings();
     const settings = parseSaveSettings(readNamed(saveInputNames), settingsContext(around));
     const { key, store, copy } = settings.copy;
@@ -133,12 +133,12 @@ function summaryOf(key: string, outcome: Outcome): string {
 }
 
 function setOutputs(key: string, outcome: Outcome): void {
-  core.setOutput('cache-primary-key', key);
-  core.setOutput('saved', String(outcome.saved));
-  core.setOutput('reason', outcome.reason ?? '');
-  core.setOutput('snapshot-digest', outcome.snapshot?.digest ?? '');
-  core.setOutput('snapshot-size', outcome.snapshot?.sizeBytes ?? '');
-  core.setOutput('volumes', JSON.stringify(outcome.volumes ?? []));
-  core.setOutput('changed-ports', JSON.stringify(outcome.changedPorts ?? []));
+  setOutput('cache-primary-key', key);
+  setOutput('saved', String(outcome.saved));
+  setOutput('reason', outcome.reason ?? '');
+  setOutput('snapshot-digest', outcome.snapshot?.digest ?? '');
+  setOutput('snapshot-size', outcome.snapshot?.sizeBytes ?? '');
+  setOutput('volumes', JSON.stringify(outcome.volumes ?? []));
+  setOutput('changed-ports', JSON.stringify(outcome.changedPorts ?? []));
   if (outcome.saved) info(`saved ${key}`);
 }

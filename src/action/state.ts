@@ -3,6 +3,7 @@ import * as core from '@actions/core';
 import { AppError } from '../errors.ts';
 import { parseJson } from '../json.ts';
 import type { PendingUpload } from './hand-over.ts';
+import { runnerFileError } from './report.ts';
 
 /** What main leaves for post. */
 export interface State {
@@ -16,7 +17,11 @@ const stateName = 'snapvol';
 
 /** Before anything is created, so that post finds what a cancelled main has left. The last one counts. */
 export function saveState(state: State): void {
-  core.saveState(stateName, state);
+  try {
+    core.saveState(stateName, state);
+  } catch (error) {
+    throw runnerFileError("keep the step's state", 'GITHUB_STATE', error);
+  }
 }
 
 /** `undefined` when main did not get as far as creating anything. */

@@ -1,4 +1,4 @@
-import { AppError, toAppError } from '../errors.ts';
+import { AppError, systemCodeOf, systemError, toAppError } from '../errors.ts';
 import { version } from '../version.ts';
 import { parseArguments, type Invocation } from './args.ts';
 import { withoutStdout } from './divert.ts';
@@ -20,8 +20,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     controller.abort();
   };
   process.on('SIGINT', cancel).on('SIGTERM', cancel);
-  // Whoever reads the output may have seen enough of it (`snapvol list | head`).
-  process.stdout.on('error', () => undefined);
+  // Whoever reads the output may have seen enough of it (`snapvol list | head`): that ends no work in the middle.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   // Until the arguments are understood, they are only looked at for how to show that they are wrong.
   let json = argv.includes('--json');
   let log = createTerminalLog(process.stderr, 'normal');
@@ -34,18 +34,34 @@ export async function main(argv: readonly string[]): Promise<number> {
     const { text, exitCode } = await outputOf(invocation, json, log, controller.signal);
     log.close();
     // Nothing after an archive that went to stdout.
-    if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    if (text !== '') await print(text.endsWith('\n') ? text : `${text}\n`);
     return exitCode;
   } catch (thrown) {
     const error = controller.signal.aborted
       ? new AppError('cancelled', 'cancelled', { cause: thrown })
       : toAppError(thrown);
-    if (json) process.stdout.write(`${toJson(errorView(error, (text) => log.redact(text)))}\n`);
-    else log.error(error);
+    const document = (): string => `${toJson(errorView(error, (text) => log.redact(text)))}\n`;
+    const isTold =
+      json &&
+      (await print(document()).then(
+        () => true,
+        () => false,
+      ));
+    if (!isTold) log.error(error);
     return exitCodes[error.code];
   } finally {
     log.close();
   }
+}
+
+/** @throws what the system has against it, such as a full disk: a result that is lost is no success */
+async function print(text: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (!error || systemCodeOf(error) === 'EPIPE') resolve();
+      else reject(systemError(error, 'write the result to stdout') ?? error);
+    });
+  });
 }
 
 async function outputOf(

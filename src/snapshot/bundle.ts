@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { lstat, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { AppError, messageOf, systemCodeOf } from '../errors.ts';
+import { AppError, messageOf, systemCodeOf, systemError, toAppError } from '../errors.ts';
 import { decodeManifest, encodeManifest } from './manifest-json.ts';
 import {
   manifestFileName,
@@ -28,9 +28,20 @@ export async function writeBundle<M extends Manifest>(
 ): Promise<Bundle<M>> {
   const text = encodeManifest(manifest);
   const digest = sha256(text);
-  await writeFile(join(dir, manifestFileName), text);
-  await writeFile(join(dir, sumsFileName), sumsOf(manifest, digest));
+  await write(join(dir, manifestFileName), text);
+  await write(join(dir, sumsFileName), sumsOf(manifest, digest));
   return { dir, manifest, digest };
+}
+
+/** @throws `copy-failed` */
+async function write(path: string, text: string): Promise<void> {
+  await writeFile(path, text).catch((error: unknown) => {
+    const refused = systemError(error, `write ${path}`) ?? toAppError(error);
+    throw new AppError('copy-failed', refused.message, {
+      cause: error,
+      ...(refused.hint !== undefined && { hint: refused.hint }),
+    });
+  });
 }
 
 function sumsOf({ volumes }: Manifest, digest: string): string {
