@@ -3,6 +3,7 @@ import { homedir, platform } from 'node:os';
 import { join } from 'node:path';
 
 import { AppError, messageOf, systemCodeOf } from './errors.ts';
+import { parseJson } from './json.ts';
 
 // What the docker client keeps in its folder, for whoever is to do as it does.
 // https://docs.docker.com/reference/cli/docker/#docker-cli-configuration-file-configjson-properties
@@ -39,14 +40,11 @@ export function readFields(file: string): Fields | undefined {
   }
 }
 
-/** As the docker client does, an empty text is taken for an empty object. @throws for what is no JSON */
+/** As the docker client does, an empty text is taken for an empty object. @throws `invalid-settings` for what is no JSON */
 export function parseFields(text: string): Fields {
-  try {
-    return fieldsOf(text.trim() === '' ? {} : JSON.parse(text));
-  } catch {
-    // The parser's own words quote the text, which may hold a secret.
-    throw new Error('it is no JSON');
-  }
+  if (text.trim() === '') return {};
+  // The parser's own words quote the text, which may hold a secret.
+  return fieldsOf(parseJson(text, () => new AppError('invalid-settings', 'it is no JSON')));
 }
 
 export function fieldsOf(value: unknown): Fields {

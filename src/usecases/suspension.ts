@@ -59,6 +59,7 @@ export async function whileSuspended<T>(
           if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
         },
         goOn,
+        'after',
       );
       await runtime.removeVolume(volume);
     },

@@ -19,6 +19,7 @@ test('a container goes on though its restart policy cannot be restored, and stay
     { runtime: runtime as ContainerRuntime, log: createRecordingLog() }, // nothing else is called
     {
       ...{ container: 'abc', name: 'db', how: 'stop', startedAt: '', order: 0, graceMs: 0 },
+      company: { storages: [], others: [] },
       restartPolicy: always,
     },
     () => Promise.resolve(void calls.push('work')),
