@@ -256,12 +256,17 @@ export function containerFiles(home: string | undefined) {
   return (value: string): WantedFiles[] => lines(value).map((line) => filesOfLine(line, home));
 }
 
+/** The kernel's one below "nobody in particular" (https://man7.org/linux/man-pages/man2/chown.2.html). */
+const largestId = 4_294_967_294;
+
 function filesOfLine(line: string, home: string | undefined): WantedFiles {
-  const match = /^(.+?):(\/[^:]*)(?::(\d{1,9})(?::(\d{1,9}))?)?$/.exec(line);
+  const match = /^(.+?):(\/[^:]*)(?::(\d{1,10})(?::(\d{1,10}))?)?$/.exec(line);
   const [, local = '', path = '', owner = '0', group = owner] = match ?? [];
   if (!match) throw new Error(`"${line}" is not LOCAL:/PATH/IN/CONTAINER[:UID[:GID]]`);
   const target = posix.normalize(path);
   if (local.startsWith('!')) throw new Error(`"${line}" takes nothing out: name what goes in`);
+  if (Number(owner) > largestId || Number(group) > largestId)
+    throw new Error(`"${line}": the ids of owners go up to ${largestId}`);
   return { local: atHome(local, home), target, owner: Number(owner), group: Number(group) };
 }
 
