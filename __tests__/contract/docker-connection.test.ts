@@ -228,7 +228,7 @@ test('an engine behind TLS is known by its certificate, and knows us by ours', a
   const DOCKER_CONFIG = emptyConfig;
   expect(await connectEngine({ ...known, DOCKER_CONFIG }).info()).toMatchObject({
     version: '1',
-    local: false,
+    mayShareFolders: false,
     host: '127.0.0.1',
   });
   expect(paths).toEqual(['/below/version']);
