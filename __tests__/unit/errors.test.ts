@@ -1,5 +1,7 @@
+import { globSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { join, resolve } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
@@ -33,6 +35,21 @@ describe('what ends as `internal`', () => {
     expect(toAppError(AbortSignal.abort().reason).code).toBe('cancelled');
     expect(toAppError(refused('ERR_INVALID_ARG_TYPE')).code).toBe('internal');
     expect(toAppError(refused('ERR_FS_FILE_TOO_LARGE')).code).toBe('system-error');
+  });
+
+  test('is thrown where one file of ours has called another one wrongly, and nowhere else', async () => {
+    const src = resolve(import.meta.dirname, '../../src');
+    const throwing: string[] = [];
+    for (const file of globSync('**/*.ts', { cwd: src })) {
+      const found = (await readFile(join(src, file), 'utf8')).match(/AppError\(\s*'internal'/g);
+      if (found) throwing.push(`${file} ${found.length}`);
+    }
+    expect(throwing.sort()).toEqual([
+      'action/hand-over.ts 1', // a child process without an id: its own error comes first
+      'errors.ts 1', // whatever nobody has translated
+      'runtime/path-pattern.ts 1', // patterns are those of the engines
+      'stores/file.ts 2', // folders are those of the use cases
+    ]);
   });
 });
 
