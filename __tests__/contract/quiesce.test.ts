@@ -288,7 +288,7 @@ test('a container is not started beside one that writes to its volume since it w
     expect(await state()).toBe('false false');
     expect(await docker('inspect', '--format', running, newcomer)).toBe('true false');
   } finally {
-    await docker('rm', '--force', newcomer, name);
+    await docker('rm', '--force', '--volumes', newcomer, name);
     await docker('volume', 'rm', name, `snapvol-suspended-${id.slice(0, 12)}`);
   }
 });
