@@ -98,11 +98,14 @@ async function entriesOf(
   folder: string,
   inner: string,
 ): Promise<{ readonly path: string; readonly stats: BigIntStats }[]> {
+  const around = await lookAt(folder, inner);
   const names = await readdir(join(folder, inner)).catch(() => []);
   const entries = [];
   for (const name of names.slice(0, entriesLookedAt)) {
     const path = join(inner, name);
     const stats = await lookAt(folder, path);
+    // What is mounted there, others may see differently, or not at all.
+    if (stats?.dev !== around?.dev) continue;
     if (stats?.isFile() || stats?.isDirectory()) entries.push({ path, stats });
   }
   return entries.sort((a, b) => Number(b.stats.mtimeNs - a.stats.mtimeNs));

@@ -116,6 +116,10 @@ export async function copyFiles(
         hint: 'Something has removed it since the start. Stop the database and start it again',
       });
     }
-    await runtime.putArchive(to, '/', movedTo(path, tar), signal);
+    try {
+      await runtime.putArchive(to, '/', movedTo(path, tar), signal);
+    } finally {
+      tar.destroy(); // else the engine holds the first container until somebody reads on
+    }
   }
 }

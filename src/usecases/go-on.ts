@@ -32,11 +32,12 @@ export async function startAgain(
 ): Promise<readonly ChangedPort[]> {
   const { runtime, clock, log } = tools;
   const { id, name } = before;
-  const isRunning = async (): Promise<boolean> =>
-    (await runtime.inspectContainer(id))?.running === true;
+  const hasEnded = async (): Promise<boolean> =>
+    (await runtime.inspectContainer(id))?.running === false;
   const serve = async (): Promise<void> => {
     const now = await runtime.inspectContainer(id);
-    if (!now?.running) {
+    if (!now) throw removedError(name);
+    if (!now.running) {
       await startOrTell(runtime, before, company);
     } else if (now.paused) {
       await refuseBesideNew(runtime, before, company, 'paused');
@@ -49,12 +50,23 @@ export async function startAgain(
     await serve();
   } catch (error) {
     // One that was too slow to shut down may have ended while it was waited for.
-    if (await isRunning()) throw error;
+    if (!(await hasEnded())) throw error;
     await serve();
   }
   log.info(`${name} runs again`);
   const after = await runtime.inspectContainer(id);
   return changedPorts(name, before.publishedPorts, after?.publishedPorts ?? {});
+}
+
+/** Another one may have its name by now: that one is left alone. */
+function removedError(name: string): AppError {
+  return new AppError(
+    'container-unhealthy',
+    `the container ${name} was removed while it was at rest`,
+    {
+      hint: 'Look whether another one has taken its place; if none has, make it again',
+    },
+  );
 }
 
 /** Whatever keeps it from running, it is not running: that is worse than a copy that failed. */

@@ -72,9 +72,13 @@ function desiredCount(of: ReadLabel, count: number): string {
   return `aws ecs update-service --cluster ${cluster} --service SERVICE --desired-count ${count}`;
 }
 
-/** A container of an image that was committed from such a one has its labels, too: it is refused, as nobody can tell. */
+/**
+ * A container of an image that was committed from such a one has its labels, too: it is refused, as nobody can tell. podman-compose
+ * names a unit for each of its containers, which is there only after `podman-compose systemd`
+ * (https://github.com/containers/podman-compose#readme).
+ */
 function ownerOf({ labels }: Labelled): Orchestrator | undefined {
-  return orchestrators.find(({ label }) => (labels[label] ?? '') !== '');
+  return orchestrators.find(({ label }) => !/^$|^podman-compose@/.test(labels[label] ?? ''));
 }
 
 type Labelled = Pick<ContainerState, 'name' | 'labels'>;

@@ -13,7 +13,7 @@ import { suspensionOf, whileNotReset, whileSuspended } from './suspension.ts';
 import { manifestImage } from './take.ts';
 import { findWorthless } from './worthless.ts';
 import { startCommand } from './orchestrators.ts';
-import { companyOf, type VolumeWriter } from './writers.ts';
+import { companyOf, refuseNewWriters, type VolumeWriter } from './writers.ts';
 
 type Settings = QuiesceSettings & Pick<CopySettings, 'waitTimeoutMs'>;
 
@@ -66,6 +66,8 @@ export async function quiesceWriters<T>(
     }
     const graceMs = Math.max(settings.stopTimeoutMs, container.stopTimeoutMs ?? 0);
     const how = settings.quiesce;
+    // Those before it may have taken minutes. The copy would be refused in the end: this one need not be stopped for it.
+    if (how !== 'none') await refuseNewWriters(tools.runtime, containers, storages, signal);
     const company = companyOf(container, containers, storages);
     const quiesce = (): Promise<Quiesced<T>> => {
       tools.log.info(`${verbs[how]} ${container.name} (${target.engine.id})`);

@@ -9,7 +9,7 @@ import { removeRun } from './remove.ts';
 import { resetAgain } from './reset.ts';
 import { finish, isCommitted, readRestoring, rollBack } from './restoring.ts';
 import { readSuspension, type Suspension } from './suspension.ts';
-import { describeWriter } from './writers.ts';
+import { describeWriter, refuseBesideNew } from './writers.ts';
 
 export interface RecoverRequest {
   /** Also what was left by processes that cannot be looked for from here. */
@@ -163,10 +163,11 @@ async function goOn(
   const state = await runtime.inspectContainer(id, signal);
   if (state) {
     if (how === 'stop' && state.running && !state.paused && state.startedAt === startedAt) {
+      await refuseBesideNew(runtime, state, company, 'running');
       await endIfTold(tools, state, suspension, signal);
     }
-    if (restartPolicy) await runtime.setRestartPolicy(id, restartPolicy);
     await startAgain(tools, { ...state, health: 'none' }, company, undefined, waitTimeoutMs);
+    if (restartPolicy) await runtime.setRestartPolicy(id, restartPolicy);
   }
   await runtime.removeVolume(note.name);
   if (!state) return `the container ${name} had been stopped for a copy, and was removed since`;

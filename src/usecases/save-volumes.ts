@@ -142,14 +142,12 @@ async function describeAll(
   }
   const writers: VolumeWriter[] = [];
   for (const each of running) {
+    refusePaused(each);
     const writer = await describeWriter(runtime, each, storages, login, signal);
     writers.push(unclean.includes(each) ? allowUncleanEnd(writer) : writer);
   }
-  for (const { container, target } of writers) {
-    refusePaused(container);
-    if (settings.quiesce === 'stop') refuseUnstoppable(container, target.engine);
-  }
   if (settings.quiesce === 'stop') {
+    for (const { container, target } of writers) refuseUnstoppable(container, target.engine);
     for (const { name } of findJoined(containers, running)) {
       log.warn(
         `${name} shares the network or processes of a container that is stopped: restart it afterwards`,

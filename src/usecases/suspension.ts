@@ -53,14 +53,9 @@ export async function whileSuspended<T>(
       return work();
     },
     async () => {
-      await withAftermath(
-        log,
-        async () => {
-          if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
-        },
-        goOn,
-        'after',
-      );
+      await goOn();
+      // Only now: the engine must not start one by itself that had to stay stopped.
+      if (restartPolicy) await restoreRestartPolicy(runtime, container, restartPolicy);
       await runtime.removeVolume(volume);
     },
     'after', // a container that is down is worse than a copy that failed

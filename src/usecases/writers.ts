@@ -109,7 +109,7 @@ export async function refuseBesideNew(
   runtime: ContainerRuntime,
   container: Pick<ContainerState, 'id' | 'name' | 'labels'>,
   { storages, others }: Company,
-  left: 'stopped' | 'paused',
+  left: 'stopped' | 'paused' | 'running',
 ): Promise<void> {
   const { id, name } = container;
   const newcomer = (await runtime.listContainers({})).find(
@@ -118,12 +118,13 @@ export async function refuseBesideNew(
   );
   if (!newcomer) return;
   const shared = storages.filter((storage) => mayWrite(newcomer, [storage]));
-  const goOn = left === 'paused' ? `docker unpause ${name}` : startCommand(container);
+  const goOn = { stopped: startCommand(container), paused: `docker unpause ${name}`, running: '' };
+  const thenGoOn = goOn[left] && ` and then "${goOn[left]}"`;
   throw new AppError(
     'container-unhealthy',
     `the container ${name} is left ${left}: ${newcomer.name} was started meanwhile, and may write to ${shared.map(({ source }) => source).join(', ')} as well`,
     {
-      hint: `Let one of them have it: "${stopCommand(newcomer)}" and then "${goOn}", or "docker rm --force ${name}"`,
+      hint: `Let one of them have it: "${stopCommand(newcomer)}"${thenGoOn}, or "docker rm --force ${name}"`,
     },
   );
 }

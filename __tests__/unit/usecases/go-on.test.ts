@@ -66,6 +66,17 @@ test.each([
   });
 });
 
+test('a container that was removed meanwhile is told, and not taken for the one that has its name now', async () => {
+  const { tools, done } = engineWith([makeContainer({ id: 'f'.repeat(64), mounts: [data] })]);
+  const company = companyOf(database, [database], [data]);
+  const again = startAgain(tools, database, company, undefined, 0);
+  await expect(again).rejects.toMatchObject({
+    message: 'the container db was removed while it was at rest',
+    hint: expect.not.stringContaining('docker rm'),
+  });
+  expect(done).toEqual([]);
+});
+
 const idOf = (letter: string): string => letter.repeat(64);
 const worker = makeContainer({ id: idOf('a'), name: 'worker', mounts: [data] });
 const idle = { ...worker, running: false };
@@ -143,6 +154,12 @@ describe.each(rest)('a container that was $left for a copy', ({ left, atRest, go
       expect.stringContaining(`the container db is left ${left}: worker was started meanwhile`),
     ]);
     expect(beside.done).toEqual([]);
+    // One that was not told to stop yet is not, for then it would have to stay so.
+    const untouched = await recovered({ ...database, name: 'db' }, worker);
+    expect(untouched.report.failed).toEqual(
+      how === 'stop' ? [expect.stringContaining('the container db is left running: worker')] : [],
+    );
+    expect(untouched.done).toEqual(how === 'stop' ? [] : ['forget note']);
     const alone = await recovered(atRest, idle);
     expect(alone.report.repaired).toEqual([expect.stringContaining('the container db runs again')]);
     expect(alone.done).toEqual([`${goOn} db`, 'forget note']);

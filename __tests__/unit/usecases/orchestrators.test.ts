@@ -57,7 +57,11 @@ test.each([
 );
 
 test('any other container is not, and has the commands of docker', () => {
-  const labels = { 'com.docker.compose.project': 'shop', 'com.docker.swarm.task': '' };
+  const labels = {
+    'com.docker.compose.project': 'shop',
+    'com.docker.swarm.task': '',
+    PODMAN_SYSTEMD_UNIT: 'podman-compose@shop.service',
+  };
   const container = { name: 'db', labels };
   refuseOrchestrated(container, [data]);
   expect(stopCommand(container)).toBe('docker stop db');

@@ -28,3 +28,24 @@ test('a container goes on though its restart policy cannot be restored, and stay
   await expect(suspended).rejects.toMatchObject({ message: 'could not inspect' });
   expect(calls).toEqual(['note snapvol-suspended-abc', 'policy no', 'work', 'go on']);
 });
+
+test('the restart policy of a container that must stay stopped is not restored', async () => {
+  const calls: string[] = [];
+  const runtime: Partial<ContainerRuntime> = {
+    createVolume: () => Promise.resolve(),
+    setRestartPolicy: (_, { name }) => Promise.resolve(void calls.push(`policy ${name}`)),
+    removeVolume: () => Promise.resolve(void calls.push('forget')),
+  };
+  const suspended = whileSuspended(
+    { runtime: runtime as ContainerRuntime, log: createRecordingLog() }, // nothing else is called
+    {
+      ...{ container: 'abc', name: 'db', how: 'stop', startedAt: '', order: 0, graceMs: 0 },
+      company: { storages: [], others: [] },
+      restartPolicy: always,
+    },
+    () => Promise.resolve(),
+    () => Promise.reject(new AppError('container-unhealthy', 'left stopped')),
+  );
+  await expect(suspended).rejects.toThrow('left stopped');
+  expect(calls).toEqual(['policy no']);
+});
